@@ -1,0 +1,315 @@
+"""Everything the control process and the sip process say to each other.
+
+The two are joined by one Unix SOCK_SEQPACKET socket: one message is one packet, msgpack-encoded by `msgspec`, so there
+is no framing to get wrong. Commands go down (control -> sip), events come up. Read this file first: it is the whole
+surface of the room.
+
+A call is named by `call`, a short random hex string. For an inbound call the sip process makes it, for an outbound
+call whoever sends `Dial` does. After `Ended` a name is never used again; a command for an unknown call is ignored and
+logged at debug level, because a BYE can always cross it on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+MAX_MESSAGE_BYTES = 65536
+"Larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000) with room to spare."
+
+
+class TrunkAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One SIP partner as the SIP stack sees it."""
+
+    name: str
+    kind: Literal["peer", "register"]
+    "`peer`: known by its source address. `register`: we register with digest; calls come over that registration."
+    sources: tuple[str, ...] = ()
+    "Addresses or CIDR ranges that may send us INVITEs. For `register` the registrar's own address is always included."
+    domain: str = ""
+    "Host part of our own identity (From) on this trunk, and of the request URI when dialling a bare number."
+    registrar: str = ""
+    "SIP URI of the registrar, e.g. `sip:sip.partner.example:5060;transport=udp`. Only for `register`."
+    username: str = ""
+    password: str = ""
+    realm: str = "*"
+    proxy: str = ""
+    "Outbound proxy URI, empty for none. Outbound calls of a `peer` trunk go here too."
+    expires_s: int = 300
+    retry_s: int = 5
+    "First wait after a failed registration; grows with dice up to 60 times this."
+
+    def __repr__(self) -> str:  # the password must not reach a log
+        return f"<TrunkAccount {self.name} {self.kind} {self.registrar or ','.join(self.sources)}>"
+
+
+class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The SIP stack itself."""
+
+    host: str = "127.0.0.1"
+    public_host: str = ""
+    "What we write into Contact and Via when it differs from `host` (NAT). Empty: `host`."
+    udp_port: int = 5060
+    "0: any free port, told by `Started`. -1: no UDP."
+    tcp_port: int = 5060
+    "0: any free port. -1: no TCP."
+    max_calls: int = 1024
+    transaction_timeout_ms: int = 8000
+    "PJSIP's tsx.td: how long a dead peer is waited for, and how long an answered INVITE is remembered (60 kB each)."
+    user_agent: str = "Puente"
+    name_servers: tuple[str, ...] = ()
+    "Without one PJSIP resolves names with a blocking call (reference: pjsip notes); addresses need none."
+    log_level: int = 2
+
+
+# --- control -> sip -------------------------------------------------------------------------------------------------
+
+
+class Command(msgspec.Struct, kw_only=True, tag=True, tag_field="is"):
+    pass
+
+
+class Start(Command):
+    """First message of all. Answered by `Started` or `StartFailed`."""
+
+    options: EndpointOptions
+    trunks: tuple[TrunkAccount, ...]
+
+
+class Ring(Command):
+    """Provisional answer: 180, or 183 with `sdp` for early media."""
+
+    call: str
+    status: int = 180
+    sdp: str = ""
+
+
+class Answer(Command):
+    """200 OK. `sdp` is our answer, or our offer if the INVITE had none (then `Negotiated` brings theirs)."""
+
+    call: str
+    sdp: str
+
+
+class Refuse(Command):
+    """Final 3xx-6xx to an INVITE that was not answered yet."""
+
+    call: str
+    status: int
+    reason: str = ""
+    retry_after_s: int = 0
+    "Retry-After header when above 0."
+
+
+class AnswerReoffer(Command):
+    """Answers a `Reoffer`: 200 with `sdp`."""
+
+    call: str
+    sdp: str
+
+
+class RefuseReoffer(Command):
+    """Answers a `Reoffer` with an error, e.g. 488. The call goes on as it was."""
+
+    call: str
+    status: int = 488
+
+
+class Hangup(Command):
+    """End the call whatever its state: BYE, CANCEL, or a final refusal (`status`) when it still rings at our side."""
+
+    call: str
+    status: int = 0
+    reason: str = ""
+
+
+class Dial(Command):
+    """Place a call. Followed by `Ringing`*, then `Answered` or `Ended`."""
+
+    call: str
+    uri: str
+    sdp: str
+    trunk: str = ""
+    "Which account to use. Empty: the first `peer` trunk, or a nameless local account when there is none."
+    from_user: str = "puente"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Ping(Command):
+    """Answered by `Pong` with the same number, from the same loop that pumps PJSIP: proves that it turns."""
+
+    number: int
+
+
+class Stop(Command):
+    """Hang up all calls, un-register, and exit. The socket's end closing does the same."""
+
+    grace_ms: int = 2000
+
+
+# --- sip -> control -------------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, kw_only=True, tag=True, tag_field="is"):
+    pass
+
+
+class Started(Event):
+    udp_port: int
+    tcp_port: int
+    "-1 for a transport that is off."
+
+
+class StartFailed(Event):
+    why: str
+    "One sentence naming what was wrong, e.g. `udp port 5060 on 127.0.0.1 is in use`."
+
+
+class Incoming(Event):
+    """A new INVITE from a known trunk. 100 has been sent already."""
+
+    call: str
+    trunk: str
+    source: str
+    "address:port it came from"
+    sip_call_id: str
+    from_uri: str
+    from_name: str
+    to_uri: str
+    request_uri: str
+    offer: str
+    "SDP as text, empty when the INVITE had none."
+    headers: tuple[tuple[str, str], ...] = ()
+    "X-* headers, P-Asserted-Identity, Diversion, User-Agent: what routing may want. At most 32."
+
+
+class Ringing(Event):
+    """18x on a call we dialled. `sdp` when it carried early media."""
+
+    call: str
+    status: int
+    sdp: str = ""
+
+
+class Answered(Event):
+    """200 on a call we dialled."""
+
+    call: str
+    sdp: str
+
+
+class Confirmed(Event):
+    """The ACK has been seen (inbound) or sent (outbound): the dialog stands."""
+
+    call: str
+
+
+class Negotiated(Event):
+    """The remote's answer to an offer of ours (delayed offer in INVITE or re-INVITE)."""
+
+    call: str
+    sdp: str
+
+
+class Reoffer(Event):
+    """re-INVITE or UPDATE with `sdp`, to be answered by `AnswerReoffer` or `RefuseReoffer`.
+
+    An empty `sdp` asks for our offer; what the remote makes of it comes as `Negotiated`. A change the hook had to answer
+    on the spot (UPDATE) comes with `answered` true: it is told, not asked.
+    """
+
+    call: str
+    sdp: str
+    answered: bool = False
+
+
+class InfoDigit(Event):
+    """One DTMF digit by SIP INFO (application/dtmf-relay or application/dtmf)."""
+
+    call: str
+    digit: str
+    duration_ms: int
+
+
+class Ended(Event):
+    """The last event of a call, whatever happened."""
+
+    call: str
+    status: int
+    reason: str
+    by: Literal["remote", "local", "error"]
+
+
+class Registration(Event):
+    """The state of a registering trunk changed."""
+
+    trunk: str
+    state: Literal["registered", "refused", "unreachable", "unregistered"]
+    status: int
+    reason: str
+    expires_s: int
+    retry_in_s: float = 0.0
+
+
+class Dropped(Event):
+    """Requests from addresses that belong to no trunk, or that are no SIP at all; they got no answer.
+
+    Sent at most once a second per source so that a flood of scanners is not a flood of log lines.
+    """
+
+    source: str
+    method: str
+    count: int
+    why: str
+
+
+class RefusedByStack(Event):
+    """The SIP stack refused an INVITE or re-INVITE by itself (bad SDP, bad extension) before we were asked."""
+
+    source: str
+    sip_call_id: str
+    status: int
+    why: str
+
+
+class Pong(Event):
+    number: int
+    calls: int
+    "Calls that stand or ring in the stack."
+
+
+AnyCommand = Start | Ring | Answer | Refuse | AnswerReoffer | RefuseReoffer | Hangup | Dial | Ping | Stop
+AnyEvent = (
+    Started
+    | StartFailed
+    | Incoming
+    | Ringing
+    | Answered
+    | Confirmed
+    | Negotiated
+    | Reoffer
+    | InfoDigit
+    | Ended
+    | Registration
+    | Dropped
+    | RefusedByStack
+    | Pong
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_commands: msgspec.msgpack.Decoder[AnyCommand] = msgspec.msgpack.Decoder(AnyCommand)
+_events: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
+
+
+def encode(message: Command | Event) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode_command(data: bytes) -> AnyCommand:
+    """Raises msgspec.DecodeError for what is no command: our own bug, never the world's."""
+    return _commands.decode(data)
+
+
+def decode_event(data: bytes) -> AnyEvent:
+    return _events.decode(data)
