@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 
-class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file. An unknown key is an error: most are typing mistakes."""
 
 

@@ -215,8 +215,8 @@ class Negotiated(Event):
 class Reoffer(Event):
     """re-INVITE or UPDATE with `sdp`, to be answered by `AnswerReoffer` or `RefuseReoffer`.
 
-    An empty `sdp` asks for our offer; what the remote makes of it comes as `Negotiated`. A change the hook had to answer
-    on the spot (UPDATE) comes with `answered` true: it is told, not asked.
+    An empty `sdp` asks for our offer; what the remote makes of it comes as `Negotiated`. A change that the hook had to
+    answer on the spot (UPDATE) comes with `answered` true: it is told, not asked.
     """
 
     call: str
