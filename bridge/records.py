@@ -1,6 +1,6 @@
 """The call record: everything worth knowing about one call after it has ended.
 
-One JSON line per ended call, appended in one write and flushed to disk before anything else happens with the ended call.
+One JSON line per ended call, appended in one write and flushed to disk before anything else happens with the call.
 `times` are time.monotonic() seconds, comparable between the processes of one machine (the demo draws bridge and caller
 onto one axis); `started_at` is wall clock, UTC.
 """
