@@ -1,0 +1,71 @@
+"""A streaming resampler with little delay: polyphase FIR, state kept between frames.
+
+Streaming soxr holds back 22-86 ms, per-frame resampling without state is audible, interpolation without a filter
+aliases. A windowed-sinc FIR of 48 taps at the lower rate delays by 3 ms at 8 kHz, and keeps images and aliases 60 dB
+down outside the transition band (about 3.4 to 4.6 kHz towards 8 kHz).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+Floats = npt.NDArray[np.float32]
+
+TAPS_PER_PHASE = 48
+KAISER_BETA = 6.0
+"About 63 dB of stop band (Kaiser 1974)."
+
+
+@lru_cache(maxsize=16)
+def _prototype(up: int, down: int) -> Floats:
+    """The low-pass at `up` times the input rate; cut at the lower of the two Nyquist frequencies."""
+    widest = max(up, down)
+    length = TAPS_PER_PHASE * widest
+    # A little below Nyquist, so that the transition band is centred on it from inside.
+    cutoff = 0.95 / widest
+    n = np.arange(length) - (length - 1) / 2
+    taps = np.sinc(cutoff * n) * cutoff * np.kaiser(length, KAISER_BETA)
+    return np.asarray(taps * up / taps.sum(), np.float32)
+
+
+class Resampler:
+    """One direction of one call. `push` takes any number of int16 samples and returns what is ready."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        if from_hz <= 0 or to_hz <= 0:
+            raise ValueError(f"cannot resample {from_hz} Hz to {to_hz} Hz")
+        common = gcd(from_hz, to_hz)
+        self._up, self._down = to_hz // common, from_hz // common
+        taps = _prototype(self._up, self._down)
+        self._length = -(-len(taps) // self._up)
+        padded = np.zeros(self._length * self._up, np.float32)
+        padded[: len(taps)] = taps
+        # Row p holds the taps that meet input samples when the output falls on phase p; newest sample last.
+        self._phases = np.ascontiguousarray(padded.reshape(self._length, self._up).T[:, ::-1])
+        self.delay_ms = 1000 * (len(taps) - 1) / 2 / self._up / from_hz
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: what is pushed next follows silence."""
+        self._history = np.zeros(self._length - 1, np.float32)
+        self._phase = 0
+        "Position of the next output, in 1/up of an input sample, relative to the next new input sample."
+
+    def push(self, pcm: Samples) -> Samples:
+        """Resample the next samples (int16, any length, mono)."""
+        if not len(pcm):
+            return np.zeros(0, np.int16)
+        line = np.concatenate((self._history, pcm))
+        span = len(pcm) * self._up
+        positions = np.arange(self._phase, span, self._down)
+        self._phase = (int(positions[-1]) + self._down if len(positions) else self._phase) - span
+        self._history = line[len(line) - self._length + 1 :].astype(np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(line.astype(np.float32), self._length)
+        newest, phase = positions // self._up, positions % self._up
+        mixed = np.einsum("ij,ij->i", windows[newest], self._phases[phase])
+        return np.clip(np.rint(mixed), -32768, 32767).astype(np.int16)
