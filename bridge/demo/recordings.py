@@ -67,7 +67,8 @@ def levelled(samples: Samples) -> Samples:
     frame = RATE_HZ // 50
     powers = (samples[: len(samples) // frame * frame].reshape(-1, frame) ** 2).mean(axis=1)
     spoken = powers[powers > powers.max() * 1e-3]
-    return np.clip(samples * 10 ** (LEVEL_DBFS / 20) / np.sqrt(spoken.mean()), -0.99, 0.99)
+    gain = 10 ** (LEVEL_DBFS / 20) / float(np.sqrt(spoken.mean()))
+    return np.clip(samples * gain, -0.99, 0.99).astype(np.float64)
 
 
 def write(path: Path, samples: Samples) -> None:
