@@ -7,11 +7,13 @@ never does that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bridge.config import PlatformSection
 from bridge.platforms.base import CallFacts, Created, Platform
 from bridge.platforms.dialects import DIALECTS
+
+if TYPE_CHECKING:
+    from bridge.config import PlatformSection
 
 __all__ = ["DIALECTS", "PLATFORMS", "CallFacts", "Created", "Platform"]
 

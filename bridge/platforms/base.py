@@ -11,7 +11,7 @@ from media.wire import FarSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFacts:
-    """What we know about a call when a platform is asked to take it. Texts are strangers' words: adapters clean them."""
+    """What we know of a call when a platform is asked to take it. Texts are strangers' words: adapters clean them."""
 
     call: str
     "Our own id; it comes back in the platform's records as `bridgeCallId`."
