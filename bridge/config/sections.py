@@ -1,7 +1,6 @@
-"""Settings: one TOML file, read once, typed and validated, frozen afterwards.
+"""Settings, as they stand in the TOML file: typed, with a sentence for every field, frozen.
 
-Every field has a sentence. Secrets are never in the file: a field `..._env` names an environment variable, a field
-`..._file` a file; `secret()` reads them once at start. `load()` raises ConfigError naming file, line and key.
+Secrets are never in the file: a field `..._env` names an environment variable, a field `..._file` a file.
 """
 
 from __future__ import annotations
@@ -108,8 +107,10 @@ class RouteSection(Section, frozen=True):
     number: str = "*"
     "The dialled number (user part of the request URI); `*` at the end matches any rest."
     platforms: tuple[str, ...] = ()
-    "Names, in order: the next is tried when one refuses."
+    "Names, in order: the next is tried when one refuses. Empty: all, in the order of the file."
     answer: Literal["when-ready", "immediately"] = "when-ready"
+    ring_timeout_ms: int = 20000
+    "How long a caller is let ring while platforms are tried."
     context: dict[str, str] = {}
     "Handed to the agent (Ultravox templateContext / metadata, VAPI variableValues / metadata)."
 
@@ -131,5 +132,6 @@ class Config(Section, frozen=True):
     trunks: tuple[TrunkSection, ...] = ()
     platforms: tuple[PlatformSection, ...] = ()
     routes: tuple[RouteSection, ...] = ()
+    "None: every number goes to all platforms, in the order of the file."
     records: RecordsSection = RecordsSection()
     log: LogSection = LogSection()

@@ -1,0 +1,311 @@
+"""One call as a state machine: what both directions share. Pure: inputs and `now` in, commands out.
+
+                 inbound                         outbound
+    RINGING      180 sent; port and platform     port asked for, then INVITE sent
+                 asked for in parallel
+    ANSWERING    200 sent, no ACK yet            -
+    TALKING      the dialog stands               the dialog stands
+    CLOSING      both ends told; waiting for the worker's report
+    CLOSED       the record is written
+
+A subclass has a TABLE: state -> type of input -> what is done. An input that is not in its row does nothing: a BYE can
+cross anything on its way. Every call ends exactly once, by `finish()`, with an `End`.
+
+When the sip process dies, the audio of a standing call flows on (design: planes apart) until the caller's RTP stops;
+then it ends as `sip-process-lost`. A call that still rings ends at once: nobody could answer it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, ClassVar, Literal
+
+from bridge.calls.near import NearSide, NotAcceptable
+from bridge.calls.words import (
+    Arm,
+    CloseTimeout,
+    Command,
+    Input,
+    LineLost,
+    Shutdown,
+    ToSip,
+    ToWorker,
+    WorkerLost,
+    WriteRecord,
+)
+from bridge.errors import Blame, End, MediaError
+from bridge.records import CallRecord, Milestone
+from media import wire
+from sip import messages as sip
+
+MAX_MOMENTS = 5000
+"Of one call in its record: about an hour of lively talk. What comes after is counted in the last one."
+
+
+class State(Enum):
+    RINGING = auto()
+    ANSWERING = auto()
+    TALKING = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettings:
+    """What a session must know of the configuration."""
+
+    codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    public_host: str = ""
+    "Written into our SDP. Empty: the address the worker has bound."
+    recording: str = ""
+    "Path of the stereo WAV. Empty: none."
+    ring_timeout_ms: int = 20000
+    close_timeout_ms: int = 3000
+    "How long the worker's report is waited for."
+
+
+Handler = Callable[[Any, Any], None]
+Row = Mapping[type, Handler]
+
+
+class Session:
+    TABLE: ClassVar[Mapping[State, Row]] = {}
+    PEER: ClassVar[str] = "peer"
+    "Who is at the other end of the line, for the reason of the end."
+
+    def __init__(
+        self, call: str, direction: Literal["inbound", "outbound"], settings: CallSettings, now: float, started_at: str
+    ) -> None:
+        self.call, self.settings = call, settings
+        self.state = State.RINGING
+        self.end: End | None = None
+        self.near = NearSide(settings.codecs, settings.public_host)
+        self.record = CallRecord(call=call, direction=direction, started_at=started_at)
+        self.ignored = 0
+        "Inputs that came in a state that has no use for them."
+        self._now = now
+        self._out: list[Command] = []
+        self._media_open = False
+        self._line_lost = False
+        self._moments_dropped = 0
+
+    def __repr__(self) -> str:
+        end = f" {self.end.reason}" if self.end else ""
+        return f"<Call {self.call} {self.state.name}{f' {self.platform}' if self.platform else ''}{end}>"
+
+    @property
+    def platform(self) -> str:
+        """The platform that has this call, or is about to."""
+        return ""
+
+    def feed(self, received: Input, now: float) -> list[Command]:
+        handler = self.TABLE[self.state].get(type(received))
+        if handler is None:
+            self.ignored += 1
+            return []
+        self._now, self._out = now, []
+        handler(self, received)
+        return self._out
+
+    def crash(self, detail: str, now: float) -> list[Command]:
+        """A bug of ours: the call is ended as well as can be, the others go on."""
+        self._now, self._out = now, []
+        if self.state is State.CLOSED:
+            return []
+        if self.end is None:
+            self.finish(End(Blame.SERVER, "internal-error", 500, detail))
+        else:
+            self._close(None)
+        return self._out
+
+    # --- doing ---
+
+    def ask(self, *commands: Command) -> None:
+        self._out += commands
+
+    def tell_line(self, message: sip.Command) -> None:
+        if not self._line_lost:
+            self._out.append(ToSip(message))
+
+    def tell_worker(self, message: wire.Command) -> None:
+        if self._media_open:
+            self._out.append(ToWorker(message))
+
+    def mark(self, milestone: Milestone) -> None:
+        self.record.times.setdefault(milestone, self._now)
+
+    def open_media(self) -> None:
+        self._media_open = True
+        self.tell_worker(wire.OpenCall(call=self.call, recording=self.settings.recording))
+
+    def start_near(self) -> None:
+        """(Re)directs the caller's RTP, as soon as both sides of the SDP are known."""
+        spec = self.near.spec()
+        if spec is not None:
+            self.record.codec = spec.codec
+            self.tell_worker(wire.StartNear(call=self.call, near=spec))
+
+    def finish(self, end: End, *, line_gone: bool = False) -> None:
+        """Ends the call at both sides. `line_gone`: the other side of the line knows already."""
+        assert self.end is None, f"{self.call} ends twice: {self.end} and {end}"
+        was_answered = "answered" in self.record.times
+        self.end = end
+        self.mark("ended")
+        self._note_end(end, was_answered)
+        if not line_gone:
+            self.tell_line(self.last_word(end, was_answered))
+        self.let_go(end)
+        if self._media_open:
+            self.state = State.CLOSING
+            self.tell_worker(wire.CloseCall(call=self.call, reason=end.reason))
+            self.ask(Arm(CloseTimeout(), self.settings.close_timeout_ms))
+        else:
+            self._close(None)
+
+    def last_word(self, end: End, was_answered: bool) -> sip.Command:
+        status = 0 if was_answered else end.sip_status
+        return sip.Hangup(call=self.call, status=status, reason=end.reason)
+
+    def let_go(self, end: End) -> None:
+        """For subclasses: give back what only they know of."""
+
+    def _note_end(self, end: End, was_answered: bool) -> None:
+        record = self.record
+        record.blame, record.reason, record.detail = end.blame.value, end.reason, end.detail
+        record.sip_status = 0 if was_answered else end.sip_status
+        if was_answered:
+            record.duration_s = round(self._now - record.times["answered"], 3)
+
+    def _close(self, report: wire.CallReport | None) -> None:
+        self.mark("closed")
+        self.state = State.CLOSED
+        self.record.media = report
+        self.record.platform = self.platform
+        if self._moments_dropped:
+            left_out = f"{self._moments_dropped} more moments left out"
+            self.record.moments.append(wire.Moment(kind="trouble", at_s=self._now, text=left_out))
+        self.ask(WriteRecord(self.record))
+
+    # --- the media worker ---
+
+    def on_call_failed(self, failed: wire.CallFailed) -> None:
+        self._media_open = False
+        self.finish(MediaError(failed.why).end())
+
+    def on_far_event(self, event: wire.FarEvent) -> None:
+        if len(self.record.moments) < MAX_MOMENTS:
+            self.record.moments.append(event.moment)
+        else:
+            self._moments_dropped += 1
+
+    def on_digit_heard(self, heard: wire.DigitHeard) -> None:
+        """For the record alone: the worker has told the platform already."""
+        self._note_digit(heard.digit, heard.duration_ms, "rfc4733")
+
+    def on_near_quiet(self, quiet: wire.NearQuiet) -> None:
+        if self._line_lost:
+            self.finish(End(Blame.SERVER, "sip-process-lost", detail="the caller's audio has stopped since"))
+        else:
+            detail = f"no RTP for {quiet.silent_ms / 1000:.1f} s"
+            self.finish(End(Blame.UPSTREAM, "media-timeout", detail=detail))
+
+    def on_worker_lost(self, lost: WorkerLost) -> None:
+        self._media_open = False
+        self.finish(End(Blame.SERVER, "worker-lost", 503, lost.why, 5))
+
+    def on_worker_lost_closing(self, lost: WorkerLost) -> None:
+        self._close(None)
+
+    def on_call_closed(self, closed: wire.CallClosed) -> None:
+        self._close(closed.report)
+
+    def on_close_timeout(self, timeout: CloseTimeout) -> None:
+        self._close(None)
+
+    # --- the line ---
+
+    def on_reoffer(self, reoffer: sip.Reoffer) -> None:
+        """Hold, resume, a new address, another codec (RFC 3264, 8). A bad one leaves everything as it was."""
+        if not reoffer.sdp:
+            if not reoffer.answered:
+                self.tell_line(sip.AnswerReoffer(call=self.call, sdp=self.near.offer()))
+            return
+        try:
+            self.near.take_offer(reoffer.sdp)
+        except NotAcceptable:
+            if not reoffer.answered:
+                self.tell_line(sip.RefuseReoffer(call=self.call, status=488))
+            return
+        if not reoffer.answered:
+            self.tell_line(sip.AnswerReoffer(call=self.call, sdp=self.near.answer()))
+        self.start_near()
+
+    def on_negotiated(self, negotiated: sip.Negotiated) -> None:
+        try:
+            answered = self.near.take_answer(negotiated.sdp)
+        except NotAcceptable as error:
+            if self.near.choice is None:
+                self.finish(error.end())
+            return  # the answer to a re-INVITE: what was agreed before still stands
+        if answered:
+            self.start_near()
+
+    def on_info_digit(self, info: sip.InfoDigit) -> None:
+        self._note_digit(info.digit, info.duration_ms, "info")
+        self.tell_worker(wire.Digit(call=self.call, digit=info.digit))
+
+    def on_line_lost_ringing(self, lost: LineLost) -> None:
+        self._line_lost = True
+        self.finish(End(Blame.SERVER, "sip-process-lost", detail=lost.why))
+
+    def on_line_lost(self, lost: LineLost) -> None:
+        self._line_lost = True
+
+    def on_shutdown(self, shutdown: Shutdown) -> None:
+        self.finish(End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5))
+
+    def on_hung_up(self, ended: sip.Ended) -> None:
+        """BYE from the other side, or the stack gave the dialog up."""
+        if ended.by == "remote":
+            end = End(Blame.SUCCESS, f"{self.PEER}-hung-up", detail=ended.reason)
+        else:
+            end = End(Blame.UPSTREAM, "line-lost", detail=f"{ended.status} {ended.reason}".strip())
+        self.finish(end, line_gone=True)
+
+    def _note_digit(self, digit: str, duration_ms: int, how: str) -> None:
+        data = {"duration_ms": duration_ms, "how": how}
+        moment = wire.Moment(kind="digit", at_s=self._now, who=self.PEER, text=digit, data=data)
+        self.on_far_event(wire.FarEvent(call=self.call, moment=moment))
+
+
+STANDING: Row = {
+    # the same while ANSWERING and TALKING, in both directions
+    wire.FarEvent: Session.on_far_event,
+    wire.DigitHeard: Session.on_digit_heard,
+    wire.NearQuiet: Session.on_near_quiet,
+    WorkerLost: Session.on_worker_lost,
+    LineLost: Session.on_line_lost,
+    Shutdown: Session.on_shutdown,
+    sip.Reoffer: Session.on_reoffer,
+    sip.Negotiated: Session.on_negotiated,
+    sip.InfoDigit: Session.on_info_digit,
+    sip.Ended: Session.on_hung_up,
+}
+
+ENDING: Row = {
+    wire.FarEvent: Session.on_far_event,
+    wire.CallClosed: Session.on_call_closed,
+    WorkerLost: Session.on_worker_lost_closing,
+    CloseTimeout: Session.on_close_timeout,
+}
+
+UNANSWERED: Row = {
+    # while RINGING, in both directions
+    wire.FarEvent: Session.on_far_event,
+    wire.CallFailed: Session.on_call_failed,
+    WorkerLost: Session.on_worker_lost,
+    LineLost: Session.on_line_lost_ringing,
+    Shutdown: Session.on_shutdown,
+}

@@ -1,0 +1,69 @@
+"""Settings: one TOML file, read once, typed and validated, frozen afterwards.
+
+`load()` raises ConfigError naming file, line and key; `examine()` gives all that is wrong at once; `secret()` reads
+what the file only points to. The sections and their fields are in `bridge.config.sections`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from bridge.config.checks import check
+from bridge.config.secrets import DEVELOPMENT_KEY, SecretMissing, api_key, secret
+from bridge.config.sections import (
+    Config,
+    LogSection,
+    MediaSection,
+    PlatformSection,
+    RecordsSection,
+    RouteSection,
+    Section,
+    SipSection,
+    TrunkSection,
+)
+from bridge.config.toml_reader import TomlReader
+from bridge.errors import ConfigError
+
+__all__ = [
+    "DEVELOPMENT_KEY",
+    "Config",
+    "LogSection",
+    "MediaSection",
+    "PlatformSection",
+    "RecordsSection",
+    "RouteSection",
+    "SecretMissing",
+    "Section",
+    "SipSection",
+    "TrunkSection",
+    "api_key",
+    "examine",
+    "load",
+    "secret",
+]
+
+
+def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
+    """Raises the first ConfigError of `examine`."""
+    config, errors = examine(path, environ)
+    if errors:
+        raise errors[0]
+    assert config is not None
+    return config
+
+
+def examine(path: Path | str, environ: Mapping[str, str] = os.environ) -> tuple[Config | None, list[ConfigError]]:
+    """The settings, and all that is wrong with them, in the order of the file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        return None, [ConfigError(str(path), 1, "file", f"cannot be read: {why}")]
+    reader = TomlReader(text)
+    config = reader.read(Config)
+    if config is not None:
+        for key, problem in check(config, environ):
+            reader.note(key, problem)
+    return config, [ConfigError(str(path), one.line, one.key, one.problem) for one in sorted(reader.problems)]
