@@ -8,8 +8,8 @@ positive and four negative, the index first:
     value      +index  -index  +high    -high    +low     -low     +index ...
 
 The three live in ranges of their own, so any part of the frame tells them apart. All magnitudes are below 0x50: they
-survive mu-law -> 16 bit -> mu-law bit for bit (G.711 loses only negative zero, 0x7F), and nothing quiet looks like them.
-Between marks the line is silent.
+survive mu-law -> 16 bit -> mu-law bit for bit (G.711 loses only negative zero, 0x7F), and nothing quiet looks like
+them. Between marks the line is silent.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     "time.monotonic()"
 
 
-# --- the results --------------------------------------------------------------------------------------------------------
+# --- the results ------------------------------------------------------------------------------------------------------
 
 Role = Literal["control", "sip", "worker", "other", "platform", "caller", "reflector"]
 BRIDGE: tuple[Role, ...] = ("control", "sip", "worker", "other")
@@ -103,28 +103,28 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     target: Literal["bridge", "reflector"]
     calls: int
     calls_failed: int
-    "Not answered with 2xx, or ended before we hung up."
-    seconds: float
+    "Not answered with 2xx, ended before we hung up, or silent: not one mark came back."
+    seconds: float = 0.0
     "What was measured over, by the clock."
-    round_trip_ms: Figures
-    up_ms: Figures
-    down_ms: Figures
-    set_up_ms: Figures
-    gap_ms: Figures
-    send_late_ms: Figures
-    marks_sent: int
-    marks_heard: int
+    round_trip_ms: Figures = Figures()
+    up_ms: Figures = Figures()
+    down_ms: Figures = Figures()
+    set_up_ms: Figures = Figures()
+    gap_ms: Figures = Figures()
+    send_late_ms: Figures = Figures()
+    marks_sent: int = 0
+    marks_heard: int = 0
     "By the platform."
-    marks_lost: int
-    packets_sent: int
-    packets_received: int
-    packets_lost: int
-    packets_duplicate: int
-    packets_reordered: int
-    restarts: int
-    skipped: int
-    processes: tuple[ProcessUse, ...]
-    steal_percent: float
+    marks_lost: int = 0
+    packets_sent: int = 0
+    packets_received: int = 0
+    packets_lost: int = 0
+    packets_duplicate: int = 0
+    packets_reordered: int = 0
+    restarts: int = 0
+    skipped: int = 0
+    processes: tuple[ProcessUse, ...] = ()
+    steal_percent: float = 0.0
     "Time that the host gave to others, of all cores."
     refusals: dict[str, int] = {}
     "Final status of the calls that were not answered, and how many."

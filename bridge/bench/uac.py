@@ -4,8 +4,8 @@
        |                 |                  +-------- their BYE -----------------------> ENDED
        +-- no answer ----+-- 3xx-6xx, CANCEL is never needed ------------------------> REFUSED
 
-INVITE and BYE are repeated by timers A and E (RFC 3261, 17.1): 0.5 s, doubling up to 4 s. The ACK to a 2xx is sent again
-for each copy of the 2xx (13.2.2.4).
+INVITE and BYE are repeated by timers A and E (RFC 3261, 17.1): 0.5 s, doubling up to 4 s. The ACK to a 2xx is sent
+again for each copy of the 2xx (13.2.2.4).
 """
 
 from __future__ import annotations
