@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from media.wire import FarSpec
 
+FarCause = Literal["refused", "slow", "lost", "nonsense"]
 Frame = bytes | str
 "What goes onto or comes off the socket: a binary or a text frame."
 
@@ -66,13 +67,27 @@ class PlatformHungUp:
 
 
 @dataclass(frozen=True, slots=True)
+class PressKeys:
+    """The far end wants DTMF digits to be sent to the caller's side (RFC 4733)."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the far end itself makes of the caller: `speech-started` or `speech-ended`."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something that the protocol does not allow, in a short sentence without the payload. Counted, never fatal."""
 
     detail: str
 
 
-FarHappening = Ready | Audio | Flush | Transcript | State | ToolCalled | PlatformHungUp | Trouble
+FarHappening = Ready | Audio | Flush | Transcript | State | ToolCalled | PressKeys | Heard | PlatformHungUp | Trouble
 
 
 class Dialect(Protocol):
@@ -101,6 +116,35 @@ class Dialect(Protocol):
 
     def goodbye(self) -> list[Frame]:
         """The caller is gone: what we say before closing with 1000."""
+
+
+class FarEar(Protocol):
+    """Who listens to a far end: the call."""
+
+    def on_far_audio(self, data: bytes) -> None: ...
+    def on_far_happening(self, happening: FarHappening) -> None: ...
+    def on_far_lost(self, reason: str) -> None: ...
+
+
+class FarEnd(Protocol):
+    """What a call holds as its far end: a platform's socket, or a tape."""
+
+    backlog_dropped_ms: float
+
+    async def open(self, timeout_s: float) -> None: ...
+    def send_audio(self, data: bytes) -> None: ...
+    def send_digit(self, digit: str) -> None: ...
+    def tick(self, now: float) -> None: ...
+    def close(self) -> None: ...
+
+
+class FarFailure(Exception):
+    """The far end did not come up. `cause` is one of FarFailed.cause; the text never holds the URL."""
+
+    def __init__(self, cause: FarCause, detail: str, status: int = 0) -> None:
+        super().__init__(detail)
+        self.cause: FarCause = cause
+        self.detail, self.status = detail, status
 
 
 DialectTable = dict[str, Callable[[FarSpec], Dialect]]

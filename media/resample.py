@@ -68,4 +68,5 @@ class Resampler:
         windows = np.lib.stride_tricks.sliding_window_view(line.astype(np.float32), self._length)
         newest, phase = positions // self._up, positions % self._up
         mixed = np.einsum("ij,ij->i", windows[newest], self._phases[phase])
-        return np.clip(np.rint(mixed), -32768, 32767).astype(np.int16)
+        clipped: Samples = np.clip(np.rint(mixed), -32768, 32767).astype(np.int16)
+        return clipped

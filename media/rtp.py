@@ -147,6 +147,10 @@ class Reception:
     def jitter_ms(self) -> float:
         return self.jitter * 1000 / self._rate_hz
 
+    def is_near(self, sequence: int) -> bool:
+        """Could this sequence number continue the stream, after a pause of any kind?"""
+        return self._base >= 0 and -MAX_MISORDER <= seq_diff(sequence, self._max_seq) <= MAX_DROPOUT
+
     def restart(self) -> None:
         """The next packet begins a new stream (new SSRC, or the far side began anew)."""
         self.retired_expected = self.expected

@@ -164,12 +164,24 @@ class FarFailed(Event):
     "HTTP status of a refused upgrade."
 
 
+MomentKind = Literal[
+    "transcript",
+    "state",
+    "flush",
+    "tool",
+    "digit",
+    "trouble",
+    "first-audio",
+    "speech-started",
+    "speech-ended",
+    "play",
+]
+
+
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened on the far socket or on the line, for the record and the timeline."""
 
-    kind: Literal[
-        "transcript", "state", "flush", "tool", "digit", "trouble", "first-audio", "speech-started", "speech-ended"
-    ]
+    kind: MomentKind
     at_s: float
     "time.monotonic() of this machine; comparable between its processes."
     who: str = ""
@@ -183,11 +195,14 @@ class FarEvent(Event):
     moment: Moment
 
 
+FarEndedBy = Literal["platform", "error"]
+
+
 class FarEnded(Event):
     """The platform has ended the call, and what it had said before has been played out."""
 
     call: str
-    by: Literal["platform", "error"]
+    by: FarEndedBy
     reason: str
 
 

@@ -1,0 +1,430 @@
+"""One call at a worker: the near end (RTP) and the far end (a platform's socket) joined.
+
+    caller --RTP--> NearEnd --> transcoder.up --> FarEnd --> platform        driven by packets, no clock in between
+    caller <--RTP-- NearEnd <-- Playout <-- transcoder.down <-- platform     paced by the worker's alarm
+
+The far end is swappable: `attach` replaces it and the caller's stream runs on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from media import wire
+from media.clock import Alarm, Pacer
+from media.codecs import Transcoder, transcoder
+from media.far import (
+    Audio,
+    FarEar,
+    FarEnd,
+    FarFailure,
+    FarHappening,
+    Flush,
+    Heard,
+    PlatformHungUp,
+    PressKeys,
+    Ready,
+    State,
+    ToolCalled,
+    Transcript,
+    Trouble,
+)
+from media.near import NearEnd
+from media.playout import Playout
+from media.recording import Recording
+from media.stats import Histogram
+
+log = logging.getLogger(__name__)
+
+OpenFar = Callable[[wire.FarSpec, FarEar], FarEnd]
+"Builds the far end of a spec; it is not connected yet."
+MAX_DATAGRAM = 2048
+READS_PER_WAKE = 32
+"Datagrams taken per readiness event: a flood on one port must not starve the other calls."
+
+
+class _Ear:
+    """Between one far end and the call. A far end speaks to the call only while it is the present one."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.ready = asyncio.Event()
+        self.lost = ""
+        self.present = False
+        self._early: list[bytes] = []
+
+    def on_far_audio(self, data: bytes) -> None:
+        if self.present:
+            self._call.on_far_audio(data)
+        else:  # who speaks is ready
+            self._early.append(data)
+            self.ready.set()
+
+    def on_far_happening(self, happening: FarHappening) -> None:
+        if isinstance(happening, Ready):
+            self.ready.set()
+        elif isinstance(happening, PlatformHungUp) and not self.present:
+            self.on_far_lost(f"hung up before it was ready: {happening.reason}")
+        else:
+            self._call.on_far_happening(happening)
+
+    def on_far_lost(self, reason: str) -> None:
+        if self.present:
+            self._call.on_far_lost(reason)
+        else:
+            self.lost = reason
+            self.ready.set()
+
+    def go(self) -> None:
+        """This far end is now the call's; what it said too early is said now."""
+        self.present = True
+        for data in self._early:
+            self._call.on_far_audio(data)
+        self._early.clear()
+
+
+class Call:
+    """Owns one RTP socket, one far end, and their figures."""
+
+    def __init__(
+        self,
+        name: str,
+        sock: socket.socket,
+        port: int,
+        *,
+        options: wire.WorkerOptions,
+        loop: asyncio.AbstractEventLoop,
+        alarm: Alarm,
+        emit: Callable[[wire.Event], None],
+        record: Callable[[NearEnd], Recording] | None,
+    ) -> None:
+        self.name, self.port, self.sock = name, port, sock
+        self._options, self._loop, self._alarm, self._emit = options, loop, alarm, emit
+        self._record = record
+        self._recording: Recording | None = None
+        self._near = NearEnd()
+        self._spec: wire.FarSpec | None = None
+        self._far: FarEnd | None = None
+        self._ear: _Ear | None = None
+        self._far_trouble = 0
+        self._transcoder: Transcoder | None = None
+        self._playout = Playout(self._near.codec, 20, sends_ahead=False)
+        self._pacer: Pacer | None = None
+        self._tick_handle = 0
+        self._odd = b""
+        "Bytes of a platform sample whose rest is still to come."
+        self._up_samples = 0
+        self._down_bytes = 0
+        self._up = Histogram()
+        self._late = Histogram()
+        self._send_errors = 0
+        self._ending: wire.FarEnded | None = None
+        self._ending_at = 0.0
+        self._quiet_told_ms = 0
+        self._spoke = False
+        self._began = time.monotonic()
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def __repr__(self) -> str:
+        return f"<Call {self.name} rtp {self.port} {self._transcoder or 'not connected'}>"
+
+    # --- what control asks for --------------------------------------------------------------------------------------
+
+    def start_near(self, spec: wire.NearSpec) -> None:
+        """SDP agreed, for the first time or anew. Raises ValueError for a codec or payload we cannot carry."""
+        now = time.monotonic()
+        codec_before, ptime_before = self._near.codec, self._near.ptime_ms
+        self._near.start(spec, now)
+        if self._pacer is None or (self._near.codec, spec.ptime_ms) != (codec_before, ptime_before):
+            self._rebuild(now)
+        if self._recording is None and self._record is not None:
+            self._recording = self._record(self._near)
+            self._near.on_air = self._recording.agent
+        elif self._recording is not None:
+            self._recording.use(self._near.codec)
+
+    async def attach(self, spec: wire.FarSpec, open_far: OpenFar, timeout_s: float) -> None:
+        """Open a far end and wait until it is ready; it then takes the place of the present one, if there is one.
+
+        Raises FarFailure; the present far end stays.
+        """
+        transcoder(self._near.codec, spec.encoding, spec.rate_hz)  # what no table has is told before anybody is called
+        ear = _Ear(self)
+        far = open_far(spec, ear)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await far.open(timeout_s)
+                await ear.ready.wait()
+        except TimeoutError as error:
+            far.close()
+            raise FarFailure("slow", f"connected, but not ready after {timeout_s:g} s") from error
+        except BaseException:
+            far.close()
+            raise
+        if ear.lost:
+            raise FarFailure("lost", ear.lost)
+        self._switch(far, ear, spec)
+
+    def _switch(self, far: FarEnd, ear: _Ear, spec: wire.FarSpec) -> None:
+        before, before_ear = self._far, self._ear
+        self._far, self._ear, self._spec = far, ear, spec
+        if before is not None and before_ear is not None:
+            before_ear.present = False
+            before.close()
+        now = time.monotonic()
+        self._rebuild(now)
+        self._near.uplink.start(now)
+        ear.go()
+
+    def press(self, digit: str) -> None:
+        """A key of the caller's, by whatever way it came."""
+        if self._far is not None:
+            self._far.send_digit(digit)
+
+    def end_far(self) -> None:
+        """The caller is gone: say goodbye to the platform."""
+        if self._far is not None:
+            self._far.close()
+
+    def close(self) -> wire.CallReport:
+        """Give everything back. The caller of this closes the socket."""
+        self.end_far()
+        self._loop.remove_reader(self.sock.fileno())
+        if self._tick_handle:
+            self._alarm.remove(self._tick_handle)
+        if self._recording is not None:
+            self._recording.close()
+        return self.report()
+
+    # --- caller to platform -----------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            self._read()
+        except Exception:
+            self._break_down()
+
+    def _read(self) -> None:
+        """Datagrams are waiting: each in-order packet leaves on the far socket before this returns."""
+        for _ in range(READS_PER_WAKE):
+            try:
+                data, source = self.sock.recvfrom(MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error of an earlier send; the next read will work
+                continue
+            arrived = time.monotonic()
+            audio = self._near.receive(data, source, arrived)
+            if audio:
+                self._send_up(audio)
+                self._up.add(time.monotonic() - arrived)
+            if self._near.presses:
+                self._tell_presses()
+
+    def _send_up(self, audio: bytes) -> None:
+        if self._recording is not None:
+            self._recording.caller(audio)
+        if self._far is not None and self._transcoder is not None:
+            self._up_samples += len(audio)
+            self._far.send_audio(self._transcoder.up(audio))
+
+    def _tell_presses(self) -> None:
+        for press in self._near.presses:
+            self._emit(wire.DigitHeard(call=self.name, digit=press.digit, duration_ms=press.duration_ms))
+            self._moment("digit", who="caller", text=press.digit)
+            self.press(press.digit)
+        self._near.presses.clear()
+
+    # --- platform to caller -----------------------------------------------------------------------------------------
+
+    def on_far_audio(self, data: bytes) -> None:
+        """Agent's voice has come: encode it in bulk, the tick slices it."""
+        if self._transcoder is None or self._pacer is None or self._ending is not None:
+            return
+        self._down_bytes += len(data)
+        width = self._transcoder.down_sample_bytes
+        if width > 1:
+            data = self._odd + data if self._odd else data
+            keep = len(data) - len(data) % width
+            self._odd = data[keep:]
+            data = data[:keep]
+        if not data:
+            return
+        self._playout.push(self._transcoder.down(data), time.monotonic())
+        if not self._spoke:
+            self._spoke = True
+            self._moment("first-audio", who="agent")
+
+    def on_far_happening(self, happening: FarHappening) -> None:
+        match happening:
+            case Audio(data=data):
+                self.on_far_audio(data)
+            case Flush():
+                self._flush()
+            case Transcript(who=who, text=text, final=final, whole=whole):
+                self._moment("transcript", who=who, text=text, final=final, data={"whole": whole})
+            case State(name=name):
+                self._moment("state", who="agent", text=name)
+            case ToolCalled(name=name, call_id=call_id, arguments=arguments):
+                self._moment("tool", who="agent", text=name, data={"id": call_id, "arguments": arguments})
+            case PressKeys(digits=digits):
+                self._near.sender.press(digits)
+            case Heard(kind=kind):
+                self._heard(kind)
+            case Trouble(detail=detail):
+                self._far_trouble += 1
+                if self._far_trouble <= 10:  # a platform gone mad must not fill the log
+                    self._moment("trouble", text=detail)
+            case PlatformHungUp(reason=reason):
+                self._end("platform", reason)
+
+    def on_far_lost(self, reason: str) -> None:
+        self._end("error", reason)
+
+    def _flush(self) -> None:
+        now = time.monotonic()
+        dropped_ms = self._playout.flush(now)
+        self._odd = b""
+        if self._transcoder is not None:
+            self._transcoder.reset()
+        self._moment("flush", data={"dropped_ms": dropped_ms})
+
+    def _heard(self, kind: str) -> None:
+        if kind == "speech-started":
+            self._moment("speech-started", who="far")
+        elif kind == "speech-ended":
+            self._moment("speech-ended", who="far")
+        else:
+            self._moment("play", text=kind.removeprefix("play "))
+
+    def _end(self, by: wire.FarEndedBy, reason: str) -> None:
+        """The platform is gone; what it has said is still played (see _watch)."""
+        if self._ending is None:
+            self._ending = wire.FarEnded(call=self.name, by=by, reason=reason)
+            self._ending_at = time.monotonic()
+            if not self._near.started:  # nobody to play it to: tell at once
+                self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._ending is not None:
+            self._emit(self._ending)
+            self._ending_at = float("inf")
+
+    # --- the clock --------------------------------------------------------------------------------------------------
+
+    def _ring(self, now: float) -> float | None:
+        try:
+            return self._tick(now)
+        except Exception:
+            self._break_down()
+            return None
+
+    def _break_down(self) -> None:
+        """A bug of ours in this call: it ends, with the traceback in the log; the worker's other calls go on."""
+        log.exception("! %r broke down", self)
+        self._loop.remove_reader(self.sock.fileno())
+        self._ending = wire.FarEnded(call=self.name, by="error", reason="internal error")
+        self._tell_end()
+
+    def _tick(self, now: float) -> float:
+        """Frames are due: slice, head, send."""
+        pacer = self._pacer
+        assert pacer is not None
+        late = now - pacer.due_at
+        frames, skipped = pacer.due(now)
+        self._late.add(max(0.0, late))
+        if late > self._near.ptime_ms / 2000:
+            self._near.ticks_late += 1
+        peer = self._near.peer
+        for packet in self._near.tick(frames, skipped, self._playout, now):
+            try:
+                self.sock.sendto(packet, peer)
+            except OSError:
+                self._send_errors += 1
+        if self._playout.waited >= 0:
+            pacer.align(self._playout.waited)
+        silence = self._near.filler(now)
+        if silence:
+            self._send_up(silence)
+        if self._near.presses:
+            self._tell_presses()
+        if self._far is not None and self._near.started:
+            self._far.tick(now)
+        if self._recording is not None:
+            self._recording.tick(now)
+        self._watch(now)
+        return pacer.due_at
+
+    def _watch(self, now: float) -> None:
+        """What only time can tell: the end of the agent's last words, and a caller who has fallen silent."""
+        if self._ending is not None and self._ending_at != float("inf"):
+            overdue = now - self._ending_at > self._options.drain_ms / 1000
+            if overdue or not len(self._playout):
+                self._tell_end()
+        quiet_ms = self._near.quiet_ms(now)
+        if quiet_ms >= self._options.quiet_after_ms > self._quiet_told_ms:
+            self._emit(wire.NearQuiet(call=self.name, silent_ms=quiet_ms))
+        self._quiet_told_ms = quiet_ms
+
+    def _rebuild(self, now: float) -> None:
+        """Near codec, ptime or far format changed: new transcoder; queue and pacer are kept where they still fit."""
+        if self._spec is not None:
+            self._transcoder = transcoder(self._near.codec, self._spec.encoding, self._spec.rate_hz)
+            self._odd = b""
+        ahead = self._spec is not None and self._spec.sends_ahead
+        self._playout = self._playout.successor(self._near.codec, self._near.ptime_ms, sends_ahead=ahead)
+        if self._pacer is None or self._pacer.ptime_ms != self._near.ptime_ms:
+            self._pacer = Pacer(now if self._pacer is None else self._pacer.due_at, self._near.ptime_ms)
+        if not self._tick_handle:
+            self._tick_handle = self._alarm.add(now, self._ring)
+
+    # --- figures ----------------------------------------------------------------------------------------------------
+
+    def _moment(
+        self,
+        kind: wire.MomentKind,
+        *,
+        who: str = "",
+        text: str = "",
+        final: bool = True,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        moment = wire.Moment(kind=kind, at_s=time.monotonic(), who=who, text=text, final=final, data=data or {})
+        self._emit(wire.FarEvent(call=self.name, moment=moment))
+
+    def report(self) -> wire.CallReport:
+        rate_hz = self._near.codec.clock_rate_hz
+        bytes_per_ms = self._spec_bytes_per_ms()
+        uplink, playout = self._near.uplink, self._playout
+        return wire.CallReport(
+            near=self._near.report(self._send_errors),
+            far=wire.FarReport(
+                sent_ms=self._up_samples * 1000 // rate_hz,
+                filled_ms=uplink.filled * 1000 // rate_hz,
+                ahead_dropped_ms=uplink.ahead_dropped * 1000 // rate_hz,
+                backlog_dropped_ms=int(self._far.backlog_dropped_ms) if self._far is not None else 0,
+                received_ms=int(self._down_bytes / bytes_per_ms),
+                played_ms=playout.played_ms,
+                flushed_ms=playout.flushed_ms,
+                overflow_ms=playout.overflow_ms + playout.drained_ms,
+                underruns=playout.underruns,
+                trouble=self._far_trouble,
+            ),
+            up_ms=self._up.spread(),
+            down_ms=playout.down.spread(),
+            queued_ms=playout.queued.spread(),
+            barge_in_ms=playout.barge_in.spread(),
+            tick_late_ms=self._late.spread(),
+            duration_s=round(time.monotonic() - self._began, 3),
+            recording=str(self._recording.path) if self._recording is not None and not self._recording.failed else "",
+        )
+
+    def _spec_bytes_per_ms(self) -> float:
+        if self._spec is None:
+            return 16.0
+        return self._spec.rate_hz * (1 if self._spec.encoding == "mulaw" else 2) / 1000

@@ -1,0 +1,143 @@
+"""When frames leave: origin-based pacing, and one precise timer for all calls of a worker.
+
+An event loop's own timers are good to a millisecond, late by up to one more, and cost a handle per shot. A Linux
+timerfd is good to microseconds and there is one per worker, armed for the earliest call; the calls stand in a heap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import ctypes.util
+import heapq
+import os
+import struct
+import time
+from collections.abc import Callable
+
+MAX_CATCH_UP = 5
+"Frames sent at once after we slept; more would only fill the far side's jitter buffer (and be dropped there)."
+MAX_SLEW_S = 0.0002
+"The phase moves by at most this per frame: 1 % of a 20 ms frame, far below what a jitter buffer notices."
+PHASE_MARGIN_S = 0.0015
+"How long before its tick a frame of a real-time platform should be there, on top of the jitter seen."
+PHASE_WINDOW = 32
+"Frames of which the latest arrival decides about the phase."
+
+
+class Pacer:
+    """When the next frame of one call is due. Pure.
+
+        origin          origin + p      origin + 2p            due times, p = ptime
+          |---------------|---------------|
+              a1 .waits.     a2 .waits.                        arrivals of a real-time platform's frames
+
+    Left alone the wait is anywhere between 0 and p, half a ptime on average. `align` slews the origin until the latest
+    arrival of the last frames comes `PHASE_MARGIN_S` before its tick. That also follows the platform's clock drift.
+    """
+
+    __slots__ = ("_least_wait", "_ptime_s", "_seen", "_slew_left", "due_at", "ptime_ms", "skipped")
+
+    def __init__(self, now: float, ptime_ms: int) -> None:
+        self.ptime_ms = ptime_ms
+        self._ptime_s = ptime_ms / 1000
+        self.due_at = now
+        self.skipped = 0
+        self._least_wait = self._ptime_s
+        self._seen = 0
+        self._slew_left = 0.0
+
+    def due(self, now: float) -> tuple[int, int]:
+        """(frames to send now, frames skipped because we slept too long). Moves on to the next due time."""
+        if now < self.due_at:
+            return 0, 0
+        frames = int((now - self.due_at) / self._ptime_s) + 1
+        skip = max(0, frames - MAX_CATCH_UP)
+        self.skipped += skip
+        self.due_at += frames * self._ptime_s
+        if self._slew_left:
+            step = max(-MAX_SLEW_S, min(MAX_SLEW_S, self._slew_left))
+            self.due_at += step
+            self._slew_left -= step
+        return frames - skip, skip
+
+    def align(self, waited: float) -> None:
+        """A fresh frame of a real-time platform waited this long for its tick (seconds)."""
+        # Whole frames of waiting are a standing queue, which is the playout's to drain.
+        self._least_wait = min(self._least_wait, waited % self._ptime_s)
+        self._seen += 1
+        if self._seen >= PHASE_WINDOW:
+            self._slew_left = PHASE_MARGIN_S - self._least_wait
+            self._seen = 0
+            self._least_wait = self._ptime_s
+
+
+_LIBC = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
+_TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
+
+
+class Alarm:
+    """One timerfd on an event loop: calls every due function, earliest first.
+
+    A function returns the monotonic time of its next call, or None when it is done.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._fd = _LIBC.timerfd_create(time.CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._heap: list[tuple[float, int, Callable[[float], float | None]]] = []
+        self._order = 0
+        self._running = 0
+        "Handle of the function being called; 0 when it has been removed meanwhile."
+        self._armed_for = 0.0
+        loop.add_reader(self._fd, self._ring)
+
+    def add(self, at: float, function: Callable[[float], float | None]) -> int:
+        """Call `function(now)` at monotonic time `at`. Returns a handle for `remove`."""
+        self._order += 1
+        heapq.heappush(self._heap, (at, self._order, function))
+        self._arm()
+        return self._order
+
+    def remove(self, handle: int) -> None:
+        """The function is not called again. Twice, or after it ended by itself, does nothing."""
+        if handle == self._running:
+            self._running = 0
+            return
+        self._heap = [entry for entry in self._heap if entry[1] != handle]
+        heapq.heapify(self._heap)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+        self._heap.clear()
+
+    def _arm(self) -> None:
+        if not self._heap or self._fd < 0:
+            return
+        at = self._heap[0][0]
+        if at == self._armed_for:
+            return
+        self._armed_for = at
+        seconds = int(at)
+        value = struct.pack("qqqq", 0, 0, seconds, max(1, int((at - seconds) * 1e9)))
+        if _LIBC.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, value, None) < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime")
+
+    def _ring(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:  # re-armed between the wake-up and the read
+            return
+        self._armed_for = 0.0
+        while self._heap and self._heap[0][0] <= time.monotonic():
+            _, self._running, function = heapq.heappop(self._heap)
+            again = function(time.monotonic())
+            if again is not None and self._running:
+                heapq.heappush(self._heap, (again, self._running, function))
+        self._running = 0
+        self._arm()

@@ -1,0 +1,117 @@
+"""DTMF as RTP events (RFC 4733, telephone-event): receiving, and sending for our own test calls.
+
+packet   1      2 ..  n    n+1   n+2   n+3
+end      0      0     0     1     1     1       the end is sent three times, the timestamp is that of packet 1
+marker   1      0     0     0     0     0       throughout, only the duration grows
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from dataclasses import dataclass
+
+DIGITS = "0123456789*#ABCD"
+_EVENT = struct.Struct(">BBH")
+END_PACKETS = 3
+LOST_END_S = 0.2
+"An event without news for this long has ended, its three end packets lost."
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    digit: str
+    duration_ms: int
+
+
+class DigitReceiver:
+    """Turns event packets into key presses, each told once however often its packets come."""
+
+    def __init__(self, clock_rate_hz: int) -> None:
+        self._rate_hz = clock_rate_hz
+        self._timestamp: int | None = None
+        self._event = 0
+        self._duration = 0
+        self._told: int | None = None
+        self._heard_at = 0.0
+
+    @property
+    def pending(self) -> bool:
+        """A key is down as far as we know."""
+        return self._timestamp is not None
+
+    def receive(self, timestamp: int, payload: bytes, now: float) -> list[Press]:
+        """One telephone-event packet. Events that are no digits (flash, tones) and short payloads say nothing."""
+        if len(payload) < _EVENT.size:
+            return []
+        event, flags, duration = _EVENT.unpack_from(payload)
+        if event >= len(DIGITS) or timestamp == self._told:
+            return []
+        presses = []
+        if self._timestamp is not None and timestamp != self._timestamp:
+            presses.append(self._finish())  # a new event: the end of the last one was lost
+        self._timestamp, self._event, self._duration, self._heard_at = timestamp, event, duration, now
+        if flags & 0x80:
+            presses.append(self._finish())
+        return presses
+
+    def overdue(self, now: float) -> list[Press]:
+        """Asked every tick: an event whose end packets were all lost."""
+        if self._timestamp is None or now - self._heard_at < LOST_END_S:
+            return []
+        return [self._finish()]
+
+    def _finish(self) -> Press:
+        self._told, self._timestamp = self._timestamp, None
+        return Press(DIGITS[self._event], self._duration * 1000 // self._rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPacket:
+    payload: bytes
+    marker: bool
+    elapsed: int
+    "Samples since the event began: the RTP timestamp is the present one less this."
+
+
+class DigitSender:
+    """Sends queued digits, one packet per tick; between two digits it pauses. Poll once per ptime."""
+
+    def __init__(self, clock_rate_hz: int, ptime_ms: int, *, press_ms: int = 100, pause_ms: int = 60) -> None:
+        self._step = clock_rate_hz * ptime_ms // 1000
+        self._press = max(1, press_ms // ptime_ms)
+        self._pause = max(1, pause_ms // ptime_ms)
+        self._digits: deque[str] = deque()
+        self._at = 0
+        self._rest = 0
+
+    def press(self, digits: str) -> None:
+        """Raises ValueError naming the first character that no telephone has."""
+        for digit in digits:
+            if digit not in DIGITS:
+                raise ValueError(f"{digit!r} is no DTMF digit")
+        self._digits.extend(digits)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._digits)
+
+    def poll(self) -> EventPacket | None:
+        """The event packet of this tick, or None: audio may go out."""
+        if self._rest:
+            self._rest -= 1
+            return None
+        if not self._digits:
+            return None
+        self._at += 1
+        ending = self._at > self._press
+        length = min(self._at, self._press) * self._step
+        packet = EventPacket(
+            _EVENT.pack(DIGITS.index(self._digits[0]), 0x8A if ending else 0x0A, length),
+            self._at == 1,
+            (self._at - 1) * self._step,
+        )
+        if self._at == self._press + END_PACKETS:
+            self._digits.popleft()
+            self._at, self._rest = 0, self._pause
+        return packet

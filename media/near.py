@@ -1,0 +1,234 @@
+"""The near end: one caller's RTP stream, both ways. Knows RTP and codecs; knows no socket and no clock.
+
+Receiving: parse, lock the source (symmetric RTP), count, take digits out, and hand up what the platform is to hear.
+Sending: one packet per tick for as long as the call lasts (silence when nobody speaks), with one SSRC, sequence numbers
+and timestamps that never jump: neither for a re-INVITE nor for a new far end.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from media import rtp
+from media.codecs import CODECS, Codec
+from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
+from media.playout import Playout
+from media.uplink import DROP, Uplink
+from media.wire import NearReport, NearSpec
+
+Address = tuple[str, int]
+
+LEARN_S = 5.0
+"How long after (re-)negotiation a packet from an address that is not in the SDP may teach us the caller's real one."
+MOVED_AFTER_S = 1.0
+"A locked source must have been silent this long before the same SSRC may go on from another address (NAT rebinding)."
+COMFORT_NOISE = 13
+"Static payload type of comfort noise (RFC 3389). The filler plays its part."
+
+
+class NearEnd:
+    """One caller. `receive` is called per datagram, `tick` when frames are due."""
+
+    def __init__(self) -> None:
+        self._ssrc = secrets.randbits(32)
+        self._sequence = secrets.randbits(16)
+        self._timestamp = secrets.randbits(32)
+        self._mark = True
+        self._spec: NearSpec | None = None
+        self._sdp_peer: Address = ("", 0)
+        self._locked: Address | None = None
+        self._locked_by_sdp = False
+        self._negotiated_at = 0.0
+        self._their_ssrc: int | None = None
+        self._last_heard = 0.0
+        self._silence = b""
+        self._started = False
+        self.codec: Codec = CODECS["PCMU"]
+        self.uplink = Uplink(self.codec.clock_rate_hz)
+        self.reception = rtp.Reception(self.codec.clock_rate_hz)
+        self.digits = DigitReceiver(self.codec.clock_rate_hz)
+        self.sender = DigitSender(self.codec.clock_rate_hz, 20)
+        self.on_air: Callable[[bytes], None] | None = None
+        "Told what the caller hears, frame by frame, in the codec in use (for the recording)."
+        self.presses: list[Press] = []
+        "Keys heard; whoever calls `receive` or `tick` takes them out."
+        self.wrong_source = 0
+        self.wrong_payload_type = 0
+        self.malformed = 0
+        self.ssrc_changes = 0
+        self.max_gap_s = 0.0
+        self.sent = 0
+        self.ticks_late = 0
+        self.ticks_skipped = 0
+
+    @property
+    def started(self) -> bool:
+        return self._started
+
+    @property
+    def peer(self) -> Address:
+        """Where to send: where the caller's packets really come from, else what the SDP says."""
+        return self._locked or self._sdp_peer
+
+    @property
+    def ptime_ms(self) -> int:
+        return self._spec.ptime_ms if self._spec else 20
+
+    @property
+    def expects_audio(self) -> bool:
+        return self._started and self._spec is not None and self._spec.sends
+
+    def start(self, spec: NearSpec, now: float) -> None:
+        """The SDP has been agreed on, for the first time or anew. Raises ValueError for a codec we do not have."""
+        if spec.codec not in CODECS:
+            raise ValueError(f"no such codec: {spec.codec}")
+        moved = (spec.host, spec.port) != self._sdp_peer
+        resumed = self._spec is not None and spec.receives and not self._spec.receives
+        self._spec = spec
+        self.codec = CODECS[spec.codec]
+        self._silence = self.codec.silence * self.codec.frame_bytes(spec.ptime_ms)
+        if moved:
+            self._sdp_peer = (spec.host, spec.port)
+            self._locked, self._locked_by_sdp = None, False
+        if not self._started:
+            self.sender = DigitSender(self.codec.clock_rate_hz, spec.ptime_ms)
+        self._negotiated_at = now
+        self._last_heard = now
+        self._mark = self._mark or resumed or moved
+        self._started = True
+
+    def receive(self, data: bytes, source: Address, now: float) -> bytes | None:
+        """One datagram. Returns caller's audio for the platform (silence put in where some is missing), or None."""
+        spec = self._spec
+        if spec is None:
+            return None  # nothing negotiated yet: nobody we know can be sending
+        try:
+            packet = rtp.parse(data)
+        except rtp.Malformed:
+            self.malformed += 1
+            return None
+        if 64 <= packet.payload_type <= 95 and rtp.is_rtcp(data):
+            return None
+        is_event = packet.payload_type == spec.dtmf_payload_type
+        if source != self._locked and not self._accept(source, packet, is_event, now):
+            self.wrong_source += 1
+            return None
+        if packet.payload_type != spec.payload_type and not is_event:
+            self.wrong_payload_type += packet.payload_type != COMFORT_NOISE
+            return None
+        if packet.ssrc != self._their_ssrc:
+            self._new_ssrc(packet.ssrc)
+        self.max_gap_s = max(self.max_gap_s, now - self._last_heard)
+        self._last_heard = now
+        verdict = self.reception.arrive(packet.sequence, packet.timestamp, now)
+        if is_event:
+            self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
+            return None
+        if verdict == rtp.Reception.RESTART:
+            self.uplink.new_stream()
+        elif verdict in (rtp.Reception.LATE, rtp.Reception.DUPLICATE):
+            return None
+        payload = packet.payload
+        quiet = not payload.translate(None, self.codec.quiet)
+        fill = self.uplink.admit(packet.timestamp, len(payload), quiet, now)
+        if fill == DROP:
+            return None
+        return self.codec.silence * fill + payload if fill else payload
+
+    def tick(self, frames: int, skipped: int, playout: Playout, now: float) -> list[bytes]:
+        """`frames` packets are due; `skipped` had to be left out before them, the timestamps run on over these."""
+        spec = self._spec
+        if spec is None:
+            return []
+        step = len(self._silence)
+        if skipped:
+            self._timestamp = (self._timestamp + skipped * step) & 0xFFFFFFFF
+            self.ticks_skipped += skipped
+            self._mark = True
+        out: list[bytes] = []
+        for _ in range(frames):
+            heard = playout.next(now) or self._silence
+            event = self.sender.poll() if self.sender.busy else None
+            if spec.receives:
+                if event is not None and spec.dtmf_payload_type >= 0:
+                    out.append(self._event_packet(event, spec.dtmf_payload_type))
+                else:
+                    out.append(self._audio_packet(heard, spec.payload_type))
+                self._sequence = (self._sequence + 1) & 0xFFFF
+            else:  # on hold: the clock runs, the agent's audio waits for nobody
+                heard = self._silence
+            self._timestamp = (self._timestamp + step) & 0xFFFFFFFF
+            if self.on_air is not None:
+                self.on_air(heard)
+        self.sent += len(out)
+        if self.digits.pending:
+            self.presses += self.digits.overdue(now)
+        return out
+
+    def filler(self, now: float) -> bytes | None:
+        """Asked every tick: silence for the platform, because the caller's audio has stopped coming."""
+        samples = self.uplink.fill(len(self._silence) or 160, now)
+        return self.codec.silence * samples if samples else None
+
+    def quiet_ms(self, now: float) -> int:
+        """How long nothing has come from a caller who should be sending."""
+        return int((now - self._last_heard) * 1000) if self.expects_audio else 0
+
+    def report(self, send_errors: int) -> NearReport:
+        seen = self.reception
+        return NearReport(
+            received=seen.received,
+            expected=seen.expected,
+            lost=seen.lost,
+            late=seen.late,
+            duplicate=seen.duplicate,
+            wrong_source=self.wrong_source,
+            wrong_payload_type=self.wrong_payload_type,
+            malformed=self.malformed,
+            ssrc_changes=self.ssrc_changes,
+            jitter_ms=round(seen.jitter_ms, 3),
+            max_gap_ms=round(self.max_gap_s * 1000, 3),
+            sent=self.sent,
+            send_errors=send_errors,
+            ticks_late=self.ticks_late,
+            ticks_skipped=self.ticks_skipped,
+        )
+
+    def _accept(self, source: Address, packet: rtp.Packet, is_event: bool, now: float) -> bool:
+        """Symmetric RTP with a lock: may this unlocked source speak for the caller?
+
+        The SDP's own address always wins. Another one is believed only within the first seconds and while the SDP's
+        address is silent (the caller is behind a NAT), or when the locked one has fallen silent and the stream goes on
+        with the same SSRC, which a third party cannot know.
+        """
+        assert self._spec is not None
+        if packet.payload_type != self._spec.payload_type and not is_event:
+            return False
+        from_sdp = source == self._sdp_peer
+        learning = self._locked is None and now - self._negotiated_at < LEARN_S
+        moved = (
+            self._locked is not None
+            and packet.ssrc == self._their_ssrc
+            and now - self._last_heard > MOVED_AFTER_S
+            and self.reception.is_near(packet.sequence)
+        )
+        if not (learning or moved or (from_sdp and not self._locked_by_sdp)):
+            return False
+        self._locked, self._locked_by_sdp = source, from_sdp
+        return True
+
+    def _new_ssrc(self, ssrc: int) -> None:
+        if self._their_ssrc is not None:
+            self.ssrc_changes += 1
+            self.reception.restart()
+            self.uplink.new_stream()
+        self._their_ssrc = ssrc
+
+    def _audio_packet(self, payload: bytes, payload_type: int) -> bytes:
+        mark, self._mark = self._mark, False
+        return rtp.serialize(payload_type, self._sequence, self._timestamp, self._ssrc, payload, mark)
+
+    def _event_packet(self, event: EventPacket, payload_type: int) -> bytes:
+        began = (self._timestamp - event.elapsed) & 0xFFFFFFFF
+        return rtp.serialize(payload_type, self._sequence, began, self._ssrc, event.payload, event.marker)

@@ -1,0 +1,174 @@
+"""Platform to caller: the queue, and what leaves at each tick.
+
+Agent audio arrives in messages of any length, is encoded in bulk and cut into frames of one ptime at once; the tick
+only pops one. For a platform that paces in real time the queue has a target (one frame) and what a stall has left above
+it is drained, silence first; for one that sends ahead it is deep by intent and left alone.
+
+Pure: encoded bytes and `now` in, frames out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from media.codecs import Codec
+from media.stats import Histogram
+
+MAX_QUEUE_MS = 60_000
+"Twice the 30 s that Ultravox may send ahead. Beyond it the oldest is dropped and counted."
+DRAIN_WINDOW_FRAMES = 50
+"A queue that was never shallower than this long is a standing queue."
+
+COUNTERS = ("played_ms", "flushed_ms", "overflow_ms", "drained_ms", "underruns")
+
+
+class Playout:
+    """One call's way down."""
+
+    __slots__ = (
+        "_carry",
+        "_carry_at",
+        "_codec",
+        "_dry",
+        "_flushed_at",
+        "_frame_bytes",
+        "_frames",
+        "_least",
+        "_limit",
+        "_ptime_ms",
+        "_surplus",
+        "_window",
+        "barge_in",
+        "down",
+        "drained_ms",
+        "flushed_ms",
+        "overflow_ms",
+        "played_ms",
+        "queued",
+        "sends_ahead",
+        "underruns",
+        "waited",
+    )
+
+    def __init__(self, codec: Codec, ptime_ms: int, *, sends_ahead: bool) -> None:
+        self._codec = codec
+        self._ptime_ms = ptime_ms
+        self._frame_bytes = codec.frame_bytes(ptime_ms)
+        self.sends_ahead = sends_ahead
+        self._frames: deque[tuple[bytes, float, bool]] = deque()
+        "(frame, when it arrived, whether it was the first of its message and found the queue empty)"
+        self._limit = MAX_QUEUE_MS // ptime_ms
+        self._carry = b""
+        "Less than a frame, waiting for the rest of its utterance."
+        self._carry_at = 0.0
+        self._dry = True
+        self._flushed_at = 0.0
+        self._least = self._limit
+        self._window = 0
+        self._surplus = 0
+        self.waited = 0.0
+        "How long the last fresh frame waited for its tick, in seconds; -1.0 when the last tick had none."
+        self.played_ms = 0
+        self.flushed_ms = 0
+        self.overflow_ms = 0
+        self.drained_ms = 0
+        self.underruns = 0
+        self.down = Histogram()
+        self.queued = Histogram()
+        self.barge_in = Histogram()
+
+    def __len__(self) -> int:
+        """Frames that are waiting, the unfinished one included."""
+        return len(self._frames) + (1 if self._carry else 0)
+
+    def successor(self, codec: Codec, ptime_ms: int, *, sends_ahead: bool) -> Playout:
+        """The queue after a change of codec, ptime or far end: what waits is converted, the figures run on."""
+        self.sends_ahead = sends_ahead
+        if codec is self._codec and ptime_ms == self._ptime_ms:
+            return self
+        heir = Playout(codec, ptime_ms, sends_ahead=sends_ahead)
+        for name in ("down", "queued", "barge_in", *COUNTERS):
+            setattr(heir, name, getattr(self, name))
+        for frame, arrived, _ in self._frames:
+            heir.push(codec.encode(self._codec.decode(frame)), arrived)
+        return heir
+
+    def push(self, data: bytes, now: float) -> None:
+        """Agent audio in the trunk's codec, any length."""
+        size, frames = self._frame_bytes, self._frames
+        fresh = not frames
+        if not self._carry and len(data) == size:
+            frames.append((data, now, fresh))
+        else:
+            arrived = self._carry_at if self._carry else now
+            data = self._carry + data
+            whole = len(data) - len(data) % size
+            for at in range(0, whole, size):
+                frames.append((data[at : at + size], arrived, fresh))
+                fresh, arrived = False, now
+            self._carry, self._carry_at = data[whole:], arrived
+        while len(frames) > self._limit:
+            frames.popleft()
+            self.overflow_ms += self._ptime_ms
+
+    def flush(self, now: float) -> int:
+        """Barge-in: forget everything that is not on the wire. Returns how many ms that was."""
+        dropped_ms = len(self._frames) * self._ptime_ms + len(self._carry) * self._ptime_ms // self._frame_bytes
+        self._frames.clear()
+        self._carry = b""
+        self._surplus = 0
+        self._dry = True
+        self._flushed_at = now
+        self.flushed_ms += dropped_ms
+        return dropped_ms
+
+    def next(self, now: float) -> bytes | None:
+        """The frame of this tick, or None: silence."""
+        self.waited = -1.0
+        if self._flushed_at:
+            self.barge_in.add(now - self._flushed_at)
+            self._flushed_at = 0.0
+        if not self._frames:
+            return self._last_words(now)
+        if not self.sends_ahead:
+            self._watch_depth()
+        frame, arrived, fresh = self._frames.popleft()
+        waited = now - arrived
+        self.queued.add(waited)
+        if fresh or not self.sends_ahead:
+            self.down.add(waited)
+            self.waited = waited
+        self._dry = False
+        self.played_ms += self._ptime_ms
+        return frame
+
+    def _last_words(self, now: float) -> bytes | None:
+        """The queue is empty: what is left of a frame is padded, once it is clear that nothing follows it."""
+        if self._carry and now - self._carry_at > 2 * self._ptime_ms / 1000:
+            frame = self._carry + self._codec.silence * (self._frame_bytes - len(self._carry))
+            self._carry = b""
+            self.played_ms += self._ptime_ms
+            self._dry = True
+            return frame
+        if not self._dry:
+            self._dry = True
+            self.underruns += 1
+        return None
+
+    def _watch_depth(self) -> None:
+        """Drop what a stall has left standing: silent frames as they come up, any frame at the end of a window."""
+        depth = len(self._frames)
+        self._least = min(self._least, depth)
+        self._window += 1
+        if self._window >= DRAIN_WINDOW_FRAMES:
+            self._surplus = max(0, self._least - 1)
+            self._window, self._least = 0, self._limit
+        while self._surplus and len(self._frames) > 1 and self._codec.is_quiet(self._frames[0][0]):
+            self._drop_one()
+        if self._surplus and len(self._frames) > 1 and self._window % 3 == 0:
+            self._drop_one()
+
+    def _drop_one(self) -> None:
+        self._frames.popleft()
+        self._surplus -= 1
+        self.drained_ms += self._ptime_ms

@@ -1,0 +1,106 @@
+"""Stereo WAV of one call (left: caller, right: agent), written off the hot path.
+
+The call appends encoded bytes to two lists; once a second a thread of the worker decodes, interleaves and writes them.
+A full disk ends the recording, never the call.
+"""
+
+from __future__ import annotations
+
+import logging
+import wave
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import numpy as np
+
+from media.codecs import Codec
+
+log = logging.getLogger(__name__)
+
+Taken = tuple[list[tuple[Codec, bytes]], list[tuple[Codec, bytes]]]
+"Caller's and agent's encoded audio since the last write."
+
+FLUSH_EVERY_S = 1.0
+STUCK_AFTER_S = 30.0
+"A disk that has not taken a second of audio in this time never will; waiting longer would only eat memory."
+FLUSH_SLACK_MS = 100
+"The two sides are written up to the shorter one; this much of the longer may wait (the filler's hold-off)."
+
+
+class Recording:
+    """Both sides of one call. `caller` and `agent` are called on the event loop and only append."""
+
+    def __init__(self, path: Path, codec: Codec, executor: Executor) -> None:
+        self.path = path
+        self.failed = ""
+        "Why the recording stopped, empty while it runs."
+        self._executor = executor
+        self._codec = codec
+        self._next_flush = 0.0
+        self._last: Future[None] | None = None
+        self._left = np.zeros(0, np.int16)
+        self._right = np.zeros(0, np.int16)
+        self._file: wave.Wave_write | None = None
+        self._pending: Taken = ([], [])
+
+    def use(self, codec: Codec) -> None:
+        """The codec changed in mid-call."""
+        self._codec = codec
+
+    def caller(self, data: bytes) -> None:
+        if not self.failed:
+            self._pending[0].append((self._codec, data))
+
+    def agent(self, data: bytes) -> None:
+        if not self.failed:
+            self._pending[1].append((self._codec, data))
+
+    def tick(self, now: float) -> None:
+        """Called every tick: hands a second's worth to the thread, if the last one has been written."""
+        if now < self._next_flush or self.failed:
+            return
+        if self._last is not None and not self._last.done():
+            if now - self._next_flush > STUCK_AFTER_S:
+                self.failed = f"the disk took no data for {STUCK_AFTER_S:.0f} s"
+                self._take()
+            return
+        self._next_flush = now + FLUSH_EVERY_S
+        self._last = self._executor.submit(self._write, self._take(), False)
+
+    def close(self) -> Future[None]:
+        """Write what is left, pad the shorter side, close the file."""
+        return self._executor.submit(self._write, self._take(), True)
+
+    def _take(self) -> Taken:
+        taken, self._pending = self._pending, ([], [])
+        return taken
+
+    def _write(self, taken: Taken, last: bool) -> None:
+        if self.failed:
+            return
+        try:
+            self._left = np.concatenate([self._left, *(codec.decode(data) for codec, data in taken[0])])
+            self._right = np.concatenate([self._right, *(codec.decode(data) for codec, data in taken[1])])
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = wave.open(str(self.path), "wb")  # noqa: SIM115 (open for the length of the call)
+                self._file.setnchannels(2)
+                self._file.setsampwidth(2)
+                self._file.setframerate(self._codec.clock_rate_hz)
+            count = self._ready(last)
+            self._file.writeframes(np.stack((self._left[:count], self._right[:count]), axis=1).tobytes())
+            self._left, self._right = self._left[count:], self._right[count:]
+            if last:
+                self._file.close()
+        except (OSError, wave.Error) as error:
+            self.failed = f"{type(error).__name__}: {error}"
+            log.warning("! recording %s ended: %s", self.path, self.failed)
+
+    def _ready(self, last: bool) -> int:
+        """Samples that both sides have; at the end, or when one side lags too far, the shorter is padded."""
+        longer = max(len(self._left), len(self._right))
+        slack = 0 if last else FLUSH_SLACK_MS * self._codec.clock_rate_hz // 1000
+        count = max(min(len(self._left), len(self._right)), longer - slack, 0)
+        self._left = np.pad(self._left, (0, max(0, count - len(self._left))))
+        self._right = np.pad(self._right, (0, max(0, count - len(self._right))))
+        return count

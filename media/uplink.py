@@ -1,0 +1,87 @@
+"""Caller to platform: which samples go up, and when silence must stand in for them.
+
+A platform needs exactly one second of audio per second. The caller's packets are forwarded the moment they arrive, so
+the only thing to decide is what to do when they do not: this file keeps a ledger of samples sent against the clock.
+
+      due(now) = (now - origin) * rate          what real time asks for
+      behind   = due - sent                     > 0: the caller is silent, held or lost    < 0: a burst put us ahead
+
+* A jump of the timestamp (loss, DTX) is filled with silence at once, but never beyond what real time asks for: what the
+  filler has already put in is not put in twice.
+* When nothing comes for `HOLD_OFF_MS` the filler takes over, 20 ms a tick.
+* What would run more than `AHEAD_MS` ahead of real time is dropped; silent frames already from `TRIM_MS` on. So a burst
+  after a stall is trimmed back, silence first.
+
+Pure: counts samples, touches none.
+"""
+
+from __future__ import annotations
+
+from media.rtp import ts_diff
+
+HOLD_OFF_MS = 60
+"Jitter below this is waited for, not filled: a filled gap would push the real audio that follows out of its place."
+TRIM_MS = 45
+AHEAD_MS = 120
+MAX_JUMP_S = 60
+"A timestamp jump beyond this is a new clock at the sender, not a pause."
+
+DROP = -1
+
+
+class Uplink:
+    """The ledger of one call's way up. `now` is monotonic seconds throughout."""
+
+    __slots__ = ("_next_ts", "_rate_hz", "_started", "ahead_dropped", "filled", "origin", "sent")
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._started = False
+        self._next_ts: int | None = None
+        self.origin = 0.0
+        self.sent = 0
+        "Samples, silence included."
+        self.filled = 0
+        self.ahead_dropped = 0
+
+    def start(self, now: float) -> None:
+        """From now on the platform wants audio. Twice does nothing."""
+        if not self._started:
+            self._started = True
+            self.origin = now
+
+    def behind(self, now: float) -> int:
+        """Samples that real time asks for and that have not been sent."""
+        return int((now - self.origin) * self._rate_hz) - self.sent
+
+    def new_stream(self) -> None:
+        """Other SSRC or restart: timestamps before and after have nothing to do with each other."""
+        self._next_ts = None
+
+    def admit(self, timestamp: int, samples: int, quiet: bool, now: float) -> int:
+        """A packet in order: how many samples of silence go up before it, or DROP if it must not go at all."""
+        gap = 0 if self._next_ts is None else ts_diff(timestamp, self._next_ts)
+        self._next_ts = (timestamp + samples) & 0xFFFFFFFF
+        behind = self.behind(now)
+        fill = 0
+        if 0 < gap < MAX_JUMP_S * self._rate_hz:
+            fill = max(0, min(gap, behind - samples))
+        ahead_ms = (samples + fill - behind) * 1000 / self._rate_hz
+        if ahead_ms > AHEAD_MS or (quiet and ahead_ms > TRIM_MS):
+            self.ahead_dropped += samples
+            return DROP
+        self.filled += fill
+        self.sent += fill + samples
+        return fill
+
+    def fill(self, frame: int, now: float) -> int:
+        """Called every tick: samples of silence to send now, in whole frames, because nothing else came."""
+        if not self._started:
+            return 0
+        over = self.behind(now) - HOLD_OFF_MS * self._rate_hz // 1000
+        if over < frame:
+            return 0
+        silence = over // frame * frame
+        self.filled += silence
+        self.sent += silence
+        return silence
