@@ -60,10 +60,11 @@ class Rest:
             base_url=url,
             # VAPI's edge answers 403 to a missing or a bare library User-Agent, which then looks like a wrong key.
             headers={"User-Agent": f"Puente/{version()}", "Content-Type": "application/json", **(auth if key else {})},
-            timeout=None,  # one budget for everything, below
-            transport=httpx.AsyncHTTPTransport(  # retries: of failed connects only
-                retries=1, limits=httpx.Limits(max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_S)
-            ),
+            # One budget for everything, in post(). TCP and TLS get half of it each all the same: cancelled from outside
+            # in the middle of a TLS handshake, httpcore forgets to close the socket.
+            timeout=httpx.Timeout(None, connect=budget_ms / 2000),
+            limits=httpx.Limits(max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_S),
+            trust_env=False,  # a proxy or a .netrc of the shell we were started from is no setting of ours
         )
 
     def __repr__(self) -> str:
@@ -74,7 +75,7 @@ class Rest:
         try:
             async with asyncio.timeout(self._budget_ms / 1000):
                 status, headers, answer = await self._exchange(path, msgspec.json.encode(body))
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             raise PlatformSlow(self._platform, f"no answer within {self._budget_ms} ms") from None
         except httpx.HTTPError as error:
             raise PlatformDown(self._platform, self._quoted(f"{type(error).__name__}: {error}")) from None
@@ -93,6 +94,12 @@ class Rest:
         await self._client.aclose()
 
     async def _exchange(self, path: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:
+        try:
+            return await self._once(path, body)
+        except httpx.ConnectError:  # nothing was sent yet, so nothing can happen twice
+            return await self._once(path, body)
+
+    async def _once(self, path: str, body: bytes) -> tuple[int, httpx.Headers, bytes]:
         answer = bytearray()
         async with self._client.stream("POST", path, content=body) as response:
             async for part in response.aiter_bytes():

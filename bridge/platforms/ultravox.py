@@ -12,7 +12,6 @@ from urllib.parse import quote
 import msgspec
 
 from bridge.config import PlatformSection
-from bridge.errors import PlatformDenied
 from bridge.platforms.base import CallFacts, Created
 from bridge.platforms.body import clean, duration, filled, merged, metadata, variables
 from bridge.platforms.rest import Rest, media_address
@@ -48,8 +47,6 @@ class Ultravox:
     """One Ultravox account."""
 
     def __init__(self, section: PlatformSection, api_key: str) -> None:
-        if section.encoding != "s16le":
-            raise PlatformDenied(section.name, "encoding: Ultravox takes s16le only")
         self.name = section.name
         self._section = section
         self._rest = Rest(

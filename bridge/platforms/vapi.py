@@ -134,8 +134,6 @@ def _problem(section: PlatformSection) -> str:
     agents = [name for name in AGENTS if name in section.options or (name == "assistantId" and section.agent)]
     if len(agents) != 1:
         return f"agent: VAPI needs exactly one of {', '.join(AGENTS)}; there are {len(agents)}"
-    if section.encoding == "mulaw" and section.rate_hz != 8000:
-        return "rate_hz: mulaw is 8000 Hz"
     if not SHORTEST_S <= section.max_duration_s <= LONGEST_S:
         return f"max_duration_s: VAPI takes {SHORTEST_S} to {LONGEST_S}"
     return ""

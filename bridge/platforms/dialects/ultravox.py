@@ -25,14 +25,14 @@ STATES: Final = frozenset({"idle", "listening", "thinking", "speaking"})
 WHO: Final = {"user": "caller", "agent": "agent"}
 
 
-class AgentState(Message):
+class AgentState(Message, frozen=True):
     state: str
 
     def meaning(self) -> list[FarHappening]:
         return [State(self.state) if self.state in STATES else Trouble("state: not one of the known")]
 
 
-class Spoken(Message):
+class Spoken(Message, frozen=True):
     """First `text`, then word by word `delta`, then the whole `text` with `final`. The other key may be null or ""."""
 
     role: str
@@ -49,12 +49,12 @@ class Spoken(Message):
         return [Transcript(who, self.text or self.delta or "", final=bool(self.final), whole=bool(self.text))]
 
 
-class ClearBuffer(Message):
+class ClearBuffer(Message, frozen=True):
     def meaning(self) -> list[FarHappening]:
         return [Flush()]
 
 
-class ToolInvocation(Message):
+class ToolInvocation(Message, frozen=True):
     tool_name: str
     invocation_id: str
     parameters: dict[str, Any] | None = None
@@ -63,7 +63,7 @@ class ToolInvocation(Message):
         return [ToolCalled(self.tool_name, self.invocation_id, self.parameters or {})]
 
 
-class Failure(Message):
+class Failure(Message, frozen=True):
     """Not in the documentation, but other people's clients handle it."""
 
     def meaning(self) -> list[FarHappening]:

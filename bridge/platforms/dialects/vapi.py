@@ -36,20 +36,21 @@ _REASON = re.compile(r"[\w.-]{1,100}", re.ASCII)
 "VAPI's ended reasons are words like `assistant-ended-call`; what looks otherwise stays out of our records."
 
 
-class StatusUpdate(Message):
+class StatusUpdate(Message, frozen=True):
     status: str
     ended_reason: str | None = None
 
     def meaning(self) -> list[FarHappening]:
         if self.status != "ended":
             return []
-        return [PlatformHungUp(self.ended_reason if _REASON.fullmatch(self.ended_reason or "") else "ended")]
+        reason = self.ended_reason or ""
+        return [PlatformHungUp(reason if _REASON.fullmatch(reason) else "ended")]
 
     def proves_ready(self) -> bool:
         return self.status == "in-progress"
 
 
-class SpeechUpdate(Message):
+class SpeechUpdate(Message, frozen=True):
     status: str
     role: str
 
@@ -58,7 +59,7 @@ class SpeechUpdate(Message):
         return [State(state)] if state else []
 
 
-class Spoken(Message):
+class Spoken(Message, frozen=True):
     """A partial transcript is everything of the utterance so far, not what is new in it."""
 
     role: str
@@ -72,12 +73,12 @@ class Spoken(Message):
         return [Transcript(who, self.transcript, final=self.transcript_type == "final")]
 
 
-class Interrupted(Message):
+class Interrupted(Message, frozen=True):
     def meaning(self) -> list[FarHappening]:
         return [Flush()]
 
 
-class Hang(Message):
+class Hang(Message, frozen=True):
     """Not a hang-up: the assistant is slow to answer."""
 
     def meaning(self) -> list[FarHappening]:
@@ -99,18 +100,15 @@ class ToolCall(msgspec.Struct, frozen=True):
 
     def meaning(self) -> FarHappening:
         if not self.function:
-            return (
-                ToolCalled(self.name, self.id, self.parameters or {})
-                if self.name
-                else Trouble("tool-calls: a call without a name")
-            )
+            named = ToolCalled(self.name, self.id, self.parameters or {})
+            return named if self.name else Trouble("tool-calls: a call without a name")
         try:
             return ToolCalled(self.function.name, self.id, _object(self.function.arguments))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return Trouble("tool-calls: arguments are not a JSON object")
 
 
-class ToolCalls(Message):
+class ToolCalls(Message, frozen=True):
     tool_call_list: list[ToolCall]
 
     def meaning(self) -> list[FarHappening]:
