@@ -42,6 +42,7 @@ __all__ = [
     "build_offer",
     "choose",
     "choose_answered",
+    "offer_again",
     "parse",
     "parse_origin",
     "revise",
@@ -195,6 +196,16 @@ def answer_again(offer_text: str, previous: str) -> str:
     if choice is None:
         raise SdpError(why_not(offer, accepted))
     return build_answer(offer, choice, host=mine.host, port=mine.port, previous=previous)
+
+
+def offer_again(previous: str) -> str:
+    """What we said before as a new offer, asked for by a re-INVITE without SDP (RFC 3261, 14.2; RFC 6337, 5.2.5).
+
+    A hold is the remote's to renew: from our side the audio always flows.
+    """
+    directions = {f"a={direction}" for direction in Direction}
+    lines = ("a=sendrecv" if line in directions else line for line in previous.splitlines())
+    return revise("\r\n".join(lines) + "\r\n", previous)
 
 
 def _audio(port: int, protocol: str, formats: list[Format], ptime_ms: int, direction: Direction) -> list[str]:

@@ -1,0 +1,95 @@
+"""Starts `python -m sip.process` as the bridge does, and speaks the parent's side of the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from typing import Any, Self, TypeVar
+
+from sip import messages as m
+
+PATIENCE_S = 6.0
+E = TypeVar("E", bound=m.Event)
+LOOPBACK = m.TrunkAccount(name="loop", kind="peer", sources=("127.0.0.1",))
+
+
+class SipProcess:
+    """One child. Leaving the context closes the socket, which must end it."""
+
+    def __init__(self, *trunks: m.TrunkAccount, **options: Any) -> None:
+        self.start = m.Start(
+            options=m.EndpointOptions(**{"udp_port": 0, "tcp_port": 0, "max_calls": 32, **options}),
+            trunks=trunks or (LOOPBACK,),
+        )
+        self.started: m.Started
+        self.log: list[dict[str, str]] = []
+
+    async def __aenter__(self) -> Self:
+        await self.launch()
+        self.started = await self.expect(m.Started)
+        return self
+
+    async def launch(self) -> None:
+        self.sock, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.setblocking(False)
+        with child:
+            self.child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "sip.process", "--fd", str(child.fileno()),
+                pass_fds=[child.fileno()], stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        self._reading = asyncio.create_task(self._read_log())
+        self.send(self.start)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.sock.close()
+        await self.ended()
+
+    async def ended(self) -> int:
+        """Waits for the exit; what is still alive after the patience is killed, and the test fails."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                status = await self.child.wait()
+        except TimeoutError:
+            self.child.kill()
+            await self.child.wait()
+            raise AssertionError("the sip process did not end") from None
+        finally:
+            await self._reading
+        traces = [line for line in self.log if "trace" in line]
+        assert traces == []
+        return status
+
+    async def _read_log(self) -> None:
+        assert self.child.stderr is not None
+        async for line in self.child.stderr:
+            self.log.append(json.loads(line) if line.startswith(b"{") else {"trace": line.decode()})
+
+    @property
+    def udp(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.started.udp_port)
+
+    @property
+    def tcp(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.started.tcp_port)
+
+    def send(self, command: m.Command) -> None:
+        self.sock.send(m.encode(command))
+
+    async def event(self, within_s: float = PATIENCE_S) -> m.AnyEvent:
+        try:
+            async with asyncio.timeout(within_s):
+                packet = await asyncio.get_running_loop().sock_recv(self.sock, m.MAX_MESSAGE_BYTES)
+        except TimeoutError:
+            raise AssertionError(f"no event; log: {self.log}") from None
+        except ConnectionResetError:  # it died before it had read everything
+            packet = b""
+        assert packet, f"the sip process is gone; log: {self.log}"
+        return m.decode_event(packet)
+
+    async def expect(self, kind: type[E], within_s: float = PATIENCE_S) -> E:
+        """The next event, which must be of that kind: nothing else may have happened in between."""
+        event = await self.event(within_s)
+        assert isinstance(event, kind), f"{event} instead of {kind.__name__}"
+        return event
