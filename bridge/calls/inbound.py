@@ -7,11 +7,12 @@ With `answer = "immediately"` the 200 goes out as soon as there is a port, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bridge.calls.hunt import Candidate, Hunt, Stage
 from bridge.calls.near import NotAcceptable
+from bridge.calls.routes import user_of
 from bridge.calls.session import ENDING, STANDING, UNANSWERED, CallSettings, Row, Session, State
 from bridge.calls.words import Arm, Command, PlatformCreated, PlatformRefused, RingTimeout
 from bridge.errors import Blame, End
@@ -31,12 +32,17 @@ class InboundSession(Session):
         started_at: str,
         *,
         answer: Literal["when-ready", "immediately"] = "when-ready",
+        context: Mapping[str, str] | None = None,
     ) -> None:
+        """No candidates: no route takes this number."""
         super().__init__(incoming.call, "inbound", settings, now, started_at)
         self.incoming, self.answer_when = incoming, answer
+        self.context = dict(context or {})
         self.hunt = Hunt(incoming.call, candidates)
         record = self.record
         record.trunk, record.source, record.sip_call_id = incoming.trunk, incoming.source, incoming.sip_call_id
+        record.caller = user_of(incoming.from_uri) or incoming.from_uri
+        record.dialled = user_of(incoming.request_uri)
         record.attempts = self.hunt.attempts
         self.mark("invite")
 

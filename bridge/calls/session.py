@@ -191,7 +191,8 @@ class Session:
     # --- the media worker ---
 
     def on_call_failed(self, failed: wire.CallFailed) -> None:
-        self._media_open = False
+        """No port; or, later on, near-end parameters that the worker cannot carry: then the port must be given back."""
+        self._media_open = "port" in self.record.times
         self.finish(MediaError(failed.why).end())
 
     def on_far_event(self, event: wire.FarEvent) -> None:
@@ -285,6 +286,7 @@ STANDING: Row = {
     wire.FarEvent: Session.on_far_event,
     wire.DigitHeard: Session.on_digit_heard,
     wire.NearQuiet: Session.on_near_quiet,
+    wire.CallFailed: Session.on_call_failed,
     WorkerLost: Session.on_worker_lost,
     LineLost: Session.on_line_lost,
     Shutdown: Session.on_shutdown,

@@ -95,7 +95,11 @@ class CreatePlatform:
 
 @dataclass(frozen=True, slots=True)
 class AbandonPlatform:
-    """End a platform's call that no socket was ever opened for: the caller has gone in the meantime."""
+    """A platform's call was created and nobody will ever open its socket: the caller has gone in the meantime.
+
+    No vendor here ends a call by request; each drops it within its join time-out. Noted, so that a bill can
+    be explained.
+    """
 
     platform: str
     reference: str

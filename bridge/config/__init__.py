@@ -7,7 +7,7 @@ what the file only points to. The sections and their fields are in `bridge.confi
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bridge.config.checks import check
@@ -23,6 +23,7 @@ from bridge.config.sections import (
     SipSection,
     TrunkSection,
 )
+from bridge.config.toml_lines import Path as Key
 from bridge.config.toml_reader import TomlReader
 from bridge.errors import ConfigError
 
@@ -54,8 +55,15 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Config:
     return config
 
 
-def examine(path: Path | str, environ: Mapping[str, str] = os.environ) -> tuple[Config | None, list[ConfigError]]:
-    """The settings, and all that is wrong with them, in the order of the file."""
+def examine(
+    path: Path | str,
+    environ: Mapping[str, str] = os.environ,
+    also: Callable[[Config, Mapping[str, str]], Iterable[tuple[Key, str]]] = lambda config, environ: (),
+) -> tuple[Config | None, list[ConfigError]]:
+    """The settings, and all that is wrong with them, in the order of the file.
+
+    `also`: what rooms above have to say, asked when nothing else is wrong.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -64,6 +72,6 @@ def examine(path: Path | str, environ: Mapping[str, str] = os.environ) -> tuple[
     reader = TomlReader(text)
     config = reader.read(Config)
     if config is not None:
-        for key, problem in check(config, environ):
+        for key, problem in list(check(config, environ)) or also(config, environ):
             reader.note(key, problem)
     return config, [ConfigError(str(path), one.line, one.key, one.problem) for one in sorted(reader.problems)]

@@ -1,0 +1,325 @@
+"""The desk: the shell around the sessions. It carries events in and commands out, and decides nothing about a call.
+
+    sip process --events--> Desk --feed--> Session --commands--> Desk --> sip process, workers, platforms, records
+
+Everything runs on one loop; a session is fed synchronously, so there is nothing to lock. A bug in one session ends that
+call and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from bridge.calls.inbound import InboundSession
+from bridge.calls.lines import Line
+from bridge.calls.outbound import Order, OutboundSession
+from bridge.calls.session import CallSettings, Session
+from bridge.calls.words import (
+    AbandonPlatform,
+    Arm,
+    Command,
+    CreatePlatform,
+    Input,
+    LineLost,
+    PlatformCreated,
+    PlatformRefused,
+    Shutdown,
+    ToSip,
+    ToWorker,
+    WorkerLost,
+    WriteRecord,
+)
+from bridge.calls.workers import Workers
+from bridge.errors import Blame, End, MediaError, PlatformBusy, PlatformError
+from bridge.logs import current_call
+from bridge.platforms.base import CallFacts, Platform
+from bridge.records import CallRecord
+from media import wire
+from sip import messages as sip
+
+log = logging.getLogger(__name__)
+
+QUIET = (wire.FarEvent, sip.Pong, wire.Pong)
+"Too many of them to be worth a line at info."
+
+
+class Records(Protocol):
+    def write(self, record: CallRecord) -> None: ...
+
+
+class Switchboard(Protocol):
+    """Turns an INVITE into a session that has not begun: routing and settings, see `bridge.app`."""
+
+    def inbound(self, incoming: sip.Incoming, now: float, started_at: str) -> InboundSession: ...
+
+    def max_calls(self, platform: str) -> int:
+        """Our own cap on calls at once; 0: none."""
+
+
+class Desk:
+    def __init__(
+        self,
+        line: Line,
+        workers: Workers,
+        platforms: Mapping[str, Platform],
+        records: Records,
+        switchboard: Switchboard | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        watch: Callable[[str, Input], None] = lambda call, received: None,
+    ) -> None:
+        """Without a switchboard inbound calls are refused: a desk for test calls. `watch` sees every input."""
+        self.line, self.workers, self.platforms, self.records = line, workers, platforms, records
+        self._switchboard, self._clock, self._watch = switchboard, clock, watch
+        self._sessions: dict[str, Session] = {}
+        self._timers: dict[str, list[asyncio.TimerHandle]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: dict[str, asyncio.Future[CallRecord]] = {}
+        self._closing = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    # --- what comes in ---
+
+    def on_sip(self, event: sip.AnyEvent | LineLost) -> None:
+        match event:
+            case sip.Incoming():
+                self._on_incoming(event)
+            case LineLost():
+                log.error("! sip process lost: %s; calls that stand go on until their audio stops", event.why)
+                for call in list(self._sessions):
+                    self._feed(call, event)
+            case sip.Started():
+                log.info("= line up: udp %s, tcp %s", event.udp_port, event.tcp_port)
+            case sip.StartFailed():
+                log.error("! line did not come up: %s", event.why)
+            case sip.Registration():
+                self._on_registration(event)
+            case sip.Dropped():
+                log.warning("! dropped %d x %s from %s: %s", event.count, event.method, event.source, event.why)
+            case sip.RefusedByStack():
+                log.warning("! refused by the SIP stack: %s from %s: %s", event.status, event.source, event.why)
+            case sip.Pong():
+                pass
+            case _:
+                self._feed(event.call, event)
+
+    def on_worker(self, call: str, event: wire.AnyEvent | WorkerLost) -> None:
+        self._feed(call, event)
+
+    def dial(self, order: Order, settings: CallSettings) -> tuple[str, asyncio.Future[CallRecord]]:
+        """Places a test call; the future has its record."""
+        call = secrets.token_hex(8)
+        ended: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
+        self._ends[call] = ended
+        session = OutboundSession(call, order, settings, self._clock(), _utc_now())
+        self._admit(session, session.start)
+        return call, ended
+
+    def hang_up(self, call: str) -> None:
+        self._feed(call, Shutdown())
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Refuses new calls, ends those that stand, and waits until each is in the record."""
+        self._closing = True
+        for call in list(self._sessions):
+            self._feed(call, Shutdown())
+        try:
+            await asyncio.wait_for(self._empty.wait(), grace_s)
+        except TimeoutError:
+            for session in list(self._sessions.values()):
+                self._perform(session, session.crash("not closed in time", self._clock()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- sessions ---
+
+    def _on_incoming(self, incoming: sip.Incoming) -> None:
+        log.info(
+            "< INVITE from %s (%s) to %s, trunk %s",
+            *(incoming.from_uri, incoming.source, incoming.request_uri, incoming.trunk),
+            extra={"call": incoming.call},
+        )
+        if self._switchboard is None:
+            self.line.send(sip.Refuse(call=incoming.call, status=480))
+            return
+        session = self._switchboard.inbound(incoming, self._clock(), _utc_now())
+        if self._closing:
+            end = End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5)
+            self._admit(session, lambda now: session.refuse(end, now))
+        else:
+            self._admit(session, session.start)
+
+    def _admit(self, session: Session, begin: Callable[[float], list[Command]]) -> None:
+        self._sessions[session.call] = session
+        self._empty.clear()
+        self._step(session, begin, "its start")
+
+    def _feed(self, call: str, received: Input) -> None:
+        session = self._sessions.get(call)
+        if session is None:
+            log.debug("< %s for a call that is over", type(received).__name__, extra={"call": call})
+            return
+        self._feed_session(session, received)
+
+    def _feed_session(self, session: Session, received: Input) -> None:
+        level = logging.DEBUG if isinstance(received, QUIET) else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, "< %s", describe(received), extra={"call": session.call})
+        self._watch(session.call, received)
+        self._step(session, lambda now: session.feed(received, now), type(received).__name__)
+
+    def _step(self, session: Session, step: Callable[[float], list[Command]], what: str) -> None:
+        before, now = session.state, self._clock()
+        try:
+            commands = step(now)
+        except Exception:  # around one call: a bug of ours ends it and leaves the others alone
+            log.exception("! bug in %r at %s", session, what, extra={"call": session.call})
+            commands = session.crash(f"at {what}", now)
+        if session.state is not before:
+            log.info("= %s", session.state.name, extra={"call": session.call})
+        self._perform(session, commands)
+
+    # --- commands ---
+
+    def _perform(self, session: Session, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case ToSip(message):
+                    self._log_out(session, message)
+                    self.line.send(message)
+                case ToWorker(wire.OpenCall() as message):
+                    self._log_out(session, message)
+                    self._open(session, message)
+                case ToWorker(message):
+                    self._log_out(session, message)
+                    self.workers.send(session.call, message)
+                case CreatePlatform():
+                    self._spawn(session, self._create(session, command))
+                case AbandonPlatform(platform, reference):
+                    log.info(
+                        *("> %s call %s is left to its join time-out", platform, reference),
+                        extra={"call": session.call},
+                    )
+                case Arm(timer, after_ms):
+                    handle = asyncio.get_running_loop().call_later(after_ms / 1000, self._feed, session.call, timer)
+                    self._timers.setdefault(session.call, []).append(handle)
+                case WriteRecord(record):
+                    self._close_session(session, record)
+
+    def _open(self, session: Session, message: wire.OpenCall) -> None:
+        try:
+            session.record.worker = self.workers.place(session.call)
+        except MediaError as error:
+            failed = wire.CallFailed(call=session.call, why=str(error))
+            asyncio.get_running_loop().call_soon(self._feed, session.call, failed)
+            return
+        self.workers.send(session.call, message)
+
+    async def _create(self, session: Session, command: CreatePlatform) -> None:
+        name, number = command.platform, command.attempt
+        log.info("> create call at %s", name)
+        received: Input
+        try:
+            self._check_cap(session, name)
+            created = await self.platforms[name].create(self._facts(session))
+            received = PlatformCreated(number, created.spec, created.reference)
+        except PlatformError as error:
+            received = PlatformRefused(number, error.end())
+        except Exception:  # around one call: an adapter's bug is that platform's failure, the next one is tried
+            log.exception("! bug in the adapter of %s", name)
+            end = End(Blame.SERVER, "internal-error", 503, f"{name}: adapter failed", 5, try_next=True)
+            received = PlatformRefused(number, end)
+        # Not by name: the session may be over and out of the registry, and must still give the platform's call up.
+        self._feed_session(session, received)
+
+    def _check_cap(self, session: Session, platform: str) -> None:
+        cap = self._switchboard.max_calls(platform) if self._switchboard else 0
+        if cap and sum(one.platform == platform for one in self._sessions.values()) > cap:
+            raise PlatformBusy(platform, f"our own cap of {cap} calls at once is reached")
+
+    @staticmethod
+    def _facts(session: Session) -> CallFacts:
+        context = session.context if isinstance(session, InboundSession) else {}
+        record, choice = session.record, session.near.choice
+        return CallFacts(
+            call=session.call,
+            caller=record.caller,
+            dialled=record.dialled,
+            context=context,
+            codec=choice.codec if choice else "",
+        )
+
+    def _close_session(self, session: Session, record: CallRecord) -> None:
+        self.records.write(record)
+        for handle in self._timers.pop(session.call, []):
+            handle.cancel()
+        self.workers.release(session.call)
+        self._sessions.pop(session.call, None)
+        log.info("= ended %s", summary(record), extra={"call": session.call})
+        if not self._sessions:
+            self._empty.set()
+        waiting = self._ends.pop(session.call, None)
+        if waiting and not waiting.done():
+            waiting.set_result(record)
+
+    def _spawn(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
+        token = current_call.set(session.call)
+        task = asyncio.create_task(work)
+        current_call.reset(token)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _log_out(self, session: Session, message: sip.Command | wire.Command) -> None:
+        log.info("> %s", describe(message), extra={"call": session.call})
+
+    @staticmethod
+    def _on_registration(event: sip.Registration) -> None:
+        arrow, level = ("=", logging.INFO) if event.state == "registered" else ("!", logging.WARNING)
+        log.log(level, "%s trunk %s is %s: %s %s", arrow, event.trunk, event.state, event.status, event.reason)
+
+
+SHOWN = ("status", "reason", "by", "cause", "detail", "why", "port", "digit", "took_ms", "platform", "silent_ms", "uri")
+"Fields worth a place in the log line. SDP and specs are not: keys and credentials live there."
+
+
+def describe(message: object) -> str:
+    """`Answer`, `FarFailed cause=refused detail=...`: a message in one line, without what is long or secret."""
+    shown = ((name, getattr(message, name, None)) for name in SHOWN)
+    words = [f"{name}={value}" for name, value in shown if value not in (None, "", 0)]
+    if isinstance(message, PlatformRefused):
+        words = [f"reason={message.end.reason}", f"detail={message.end.detail}"]
+    if isinstance(message, wire.StartNear):
+        near = message.near
+        words = [f"{near.codec}/{near.ptime_ms} to {near.host}:{near.port}"]
+    return " ".join([type(message).__name__, *words])
+
+
+def summary(record: CallRecord) -> str:
+    """What one reads of a call that has ended."""
+    words = [record.reason, f"({record.blame})", f"{record.duration_s:.1f} s"]
+    if record.sip_status:
+        words.append(f"SIP {record.sip_status}")
+    if record.platform:
+        words.append(f"platform {record.platform}")
+    if record.media:
+        near, up, down = record.media.near, record.media.up_ms, record.media.down_ms
+        words.append(f"lost {near.lost}/{near.expected} jitter {near.jitter_ms:.1f} ms")
+        words.append(f"up p50 {up.p50:.2f} p99 {up.p99:.2f} ms, down p50 {down.p50:.2f} p99 {down.p99:.2f} ms")
+    if record.detail:
+        words.append(f": {record.detail}")
+    return " ".join(words)
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,89 @@
+"""The telephone line as the desk sees it: the sip process, kept alive.
+
+A sip process that dies is replaced within seconds and knows nothing of the calls before it: the desk hears LineLost and
+tells every session. What a dead line is told is lost, which is what a dead line means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from bridge.calls.words import LineLost
+from bridge.children import CARE, Care, Child, ChildFailed, Tongue
+from sip import messages as sip
+
+TONGUE: Tongue[sip.Command, sip.AnyEvent] = Tongue(
+    encode=sip.encode,
+    decode=sip.decode_event,
+    ping=lambda number: sip.Ping(number=number),
+    stop=sip.Stop(),
+    pong=sip.Pong,
+    max_bytes=sip.MAX_MESSAGE_BYTES,
+)
+
+
+class Line(Protocol):
+    """What the desk needs of it."""
+
+    def send(self, message: sip.Command) -> bool: ...
+
+
+class SipLine:
+    def __init__(
+        self,
+        options: sip.EndpointOptions,
+        trunks: Sequence[sip.TrunkAccount],
+        on_event: Callable[[sip.AnyEvent | LineLost], None],
+        *,
+        care: Care = CARE,
+        module: str = "sip.process",
+    ) -> None:
+        self._on_event = on_event
+        self._why_not = ""
+        self.started: sip.Started | None = None
+        "Where it listens; None while it does not."
+        self._child: Child[sip.Command, sip.AnyEvent] = Child(
+            "sip",
+            [module],
+            TONGUE,
+            first=sip.Start(options=options, trunks=tuple(trunks)),
+            on_message=self._receive,
+            on_lost=self._lost,
+            care=care,
+        )
+
+    @property
+    def is_up(self) -> bool:
+        return self.started is not None
+
+    async def start(self) -> sip.Started:
+        """Raises ChildFailed with the stack's own sentence, e.g. that the port is in use."""
+        try:
+            await self._child.start()
+        except ChildFailed as error:
+            raise ChildFailed(self._why_not or str(error)) from None
+        if self.started is None:
+            await self._child.stop()
+            raise ChildFailed(self._why_not or "the sip process did not say where it listens")
+        return self.started
+
+    async def stop(self) -> None:
+        await self._child.stop()
+
+    def send(self, message: sip.Command) -> bool:
+        return self._child.send(message)
+
+    def _receive(self, event: sip.AnyEvent) -> None:
+        match event:
+            case sip.Pong():
+                return
+            case sip.Started():
+                self.started = event
+            case sip.StartFailed():
+                self._why_not = event.why
+        self._on_event(event)
+
+    def _lost(self, why: str) -> None:
+        self.started = None
+        self._on_event(LineLost(self._why_not or why))

@@ -1,0 +1,133 @@
+"""The media workers as the desk sees them: places for calls, kept alive.
+
+Each worker has its own share of the RTP ports. A call goes to the worker with the fewest and stays there; when that one
+dies, every call of it hears WorkerLost and the worker is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Protocol
+
+import msgspec
+
+from bridge.calls.words import WorkerLost
+from bridge.children import CARE, Care, Child, Tongue
+from bridge.errors import MediaError
+from media import wire
+
+TONGUE: Tongue[wire.Command, wire.AnyEvent] = Tongue(
+    encode=wire.encode,
+    decode=wire.decode_event,
+    ping=lambda number: wire.Ping(number=number),
+    stop=wire.Stop(),
+    pong=wire.Pong,
+    max_bytes=wire.MAX_MESSAGE_BYTES,
+)
+
+OnEvent = Callable[[str, wire.AnyEvent | WorkerLost], None]
+
+
+class Workers(Protocol):
+    """What the desk needs of them."""
+
+    def place(self, call: str) -> int:
+        """Chooses the call's worker and gives its number. Raises MediaError when none is up."""
+
+    def send(self, call: str, message: wire.Command) -> bool: ...
+
+    def release(self, call: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    child: Child[wire.Command, wire.AnyEvent]
+    calls: set[str] = field(default_factory=set)
+
+
+class WorkerPool:
+    def __init__(
+        self,
+        count: int,
+        options: wire.WorkerOptions,
+        on_event: OnEvent,
+        *,
+        dialects: str,
+        care: Care = CARE,
+        module: str = "media.worker",
+    ) -> None:
+        """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`)."""
+        self._on_event = on_event
+        self._by_call: dict[str, _Worker] = {}
+        self._workers: list[_Worker] = []
+        for number, (first, last) in enumerate(split_ports(options.first_port, options.last_port, count)):
+            share = msgspec.structs.replace(options, first_port=first, last_port=last)
+            child: Child[wire.Command, wire.AnyEvent] = Child(
+                f"media{number}",
+                [module, "--dialects", dialects],
+                TONGUE,
+                first=wire.Setup(options=share, worker=number),
+                on_message=self._receive,
+                on_lost=partial(self._lost, number),
+                care=care,
+            )
+            self._workers.append(_Worker(number, child))
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    async def start(self) -> None:
+        """Raises ChildFailed if one of them does not come up; none is left behind then."""
+        results = await asyncio.gather(*(worker.child.start() for worker in self._workers), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                await self.stop()
+                raise result
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(worker.child.stop() for worker in self._workers))
+
+    def place(self, call: str) -> int:
+        ready = [worker for worker in self._workers if worker.child.is_ready]
+        if not ready:
+            raise MediaError("no media worker is up")
+        worker = min(ready, key=lambda one: len(one.calls))
+        worker.calls.add(call)
+        self._by_call[call] = worker
+        return worker.number
+
+    def send(self, call: str, message: wire.Command) -> bool:
+        worker = self._by_call.get(call)
+        return worker is not None and worker.child.send(message)
+
+    def release(self, call: str) -> None:
+        worker = self._by_call.pop(call, None)
+        if worker:
+            worker.calls.discard(call)
+
+    def _receive(self, event: wire.AnyEvent) -> None:
+        if not isinstance(event, wire.Pong):
+            self._on_event(event.call, event)
+
+    def _lost(self, number: int, why: str) -> None:
+        worker = self._workers[number]
+        calls, worker.calls = sorted(worker.calls), set()
+        for call in calls:
+            del self._by_call[call]
+        for call in calls:
+            self._on_event(call, WorkerLost(f"media worker {number} {why}"))
+
+
+def split_ports(first: int, last: int, count: int) -> list[tuple[int, int]]:
+    """Shares of the range, each beginning with an even port (RFC 3550, 11) and ending with the odd one above."""
+    first += first % 2
+    pairs = (last + 1 - first) // 2 if last % 2 else (last + 2 - first) // 2
+    if pairs < count:
+        raise MediaError(f"RTP ports {first}-{last} are not enough for {count} workers")
+    bounds = [first + 2 * (pairs * place // count) for place in range(count + 1)]
+    return [(low, min(high - 1, last)) for low, high in pairwise(bounds)]
