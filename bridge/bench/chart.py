@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from bridge.bench.results import Results, Role, Step
 from bridge.bench.table import described, per_call
@@ -47,6 +48,9 @@ def _curves(axes: Axes, steps: list[Step]) -> None:
         label = f"no bridge, {step.calls} calls: p50 {step.round_trip_ms.p50:.2f} ms"
         axes.plot(step.round_trip_ms.percentiles, range(101), color="#999999", linestyle="--", label=label)
     axes.set_xscale("log")
+    axes.set_xlim(0.01, None)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("ms (solid: round trip, dotted: caller → platform)")
     axes.set_ylabel("percent of marks that were faster")
     axes.set_yticks([0, 25, 50, 75, 95, 100])

@@ -25,7 +25,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     """Nearest rank: always a value that really occurred, so p99 of ten values is their maximum."""
     if not ordered:
         raise ValueError("no percentile of nothing")
-    rank = math.ceil(percent / 100 * len(ordered))
+    rank = math.ceil(percent * len(ordered) / 100)  # in this order: 0.55 * 100 is above 55
     return ordered[max(rank, 1) - 1]
 
 

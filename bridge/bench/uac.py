@@ -86,11 +86,13 @@ class Uac:
 
     def poll(self, now: float) -> list[bytes]:
         """Repeats what has not been answered; call it every few milliseconds."""
-        if not self._pending or now < self._repeat_at:
+        if not self._pending:
             return []
         if now >= self._give_up_at:
             self.status = self.status or 408
             self._settle(State.REFUSED if self.state is State.CALLING else State.ENDED)
+            return []
+        if now < self._repeat_at:
             return []
         self._interval_s = min(2 * self._interval_s, T2_S)
         self._repeat_at = now + self._interval_s
