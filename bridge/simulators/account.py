@@ -22,8 +22,9 @@ class Account:
     failures: Failures = NONE
     api_key: str = field(default="", repr=False)
     "The only key that is accepted. Empty: any is."
+    rest_url: str = ""
     media_url: str = ""
-    "Where media sockets are to be opened: `ws://host:port`, known after the start."
+    "Where media sockets are to be opened: `ws://host:port`, known, like `rest_url`, after the start."
     calls: CallBook = field(default_factory=CallBook)
     courier: Courier = field(default_factory=Courier)
     media: MediaPort | None = None

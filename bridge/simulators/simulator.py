@@ -17,12 +17,14 @@ from bridge.simulators.failures import NONE, Failures
 from bridge.simulators.part import ECHO, Part
 from bridge.simulators.sockets import MediaPort
 from bridge.simulators.ultravox.service import UltravoxService
+from bridge.simulators.vapi.service import VapiService
 from bridge.simulators.webhooks import Courier
 
 ServiceName = Literal["ultravox", "vapi"]
 
 SERVICES: dict[ServiceName, Callable[[Account], Service]] = {
     "ultravox": UltravoxService,
+    "vapi": VapiService,
 }
 
 
@@ -75,7 +77,7 @@ class Simulator:
         await self._media.start(self._host, self._media_port)
         self.account.media_url = f"ws://{_in_url(self._host)}:{self._media.port}"
         listener = socket.create_server((self._host, self._port), backlog=1024)
-        self.url = f"http://{_in_url(self._host)}:{listener.getsockname()[1]}"
+        self.url = self.account.rest_url = f"http://{_in_url(self._host)}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             Starlette(routes=self._service.routes),
             http="h11",

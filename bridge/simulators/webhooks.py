@@ -29,6 +29,7 @@ class Delivery:
     "Headers that prove who we are; asked anew for each attempt, because a timestamp is part of them."
     what: str = ""
     "For the log: `call.ended`."
+    attempts: int = 10
     on_answer: Callable[[Any], None] | None = field(default=None, repr=False)
     "Is handed the JSON of a 200 answer, None when there was none."
 
@@ -46,8 +47,8 @@ def ultravox_signature(body: bytes, secrets: tuple[str, ...], timestamp: str = "
 class Courier:
     """Owns the deliveries on their way; `close` drops what is not delivered yet."""
 
-    def __init__(self, *, attempts: int = 10, first_pause_s: float = 30.0) -> None:
-        self._attempts, self._first_pause_s = attempts, first_pause_s
+    def __init__(self, *, first_pause_s: float = 30.0) -> None:
+        self._first_pause_s = first_pause_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
         self.delivered: list[str] = []
@@ -72,7 +73,7 @@ class Courier:
     async def _deliver(self, client: httpx.AsyncClient, delivery: Delivery) -> None:
         body = msgspec.json.encode(delivery.body)
         pause_s = self._first_pause_s
-        for attempt in range(self._attempts):
+        for attempt in range(delivery.attempts):
             if attempt:
                 await asyncio.sleep(pause_s)
                 pause_s *= 2
