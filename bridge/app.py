@@ -19,7 +19,6 @@ from bridge.calls.inbound import InboundSession
 from bridge.calls.lines import SipLine
 from bridge.calls.routes import candidates, pick, user_of
 from bridge.calls.session import CallSettings
-from bridge.calls.words import LineLost, WorkerLost
 from bridge.calls.workers import WorkerPool
 from bridge.config import Config, MediaSection, SipSection, TrunkSection, api_key, secret
 from bridge.config.toml_lines import Path as Key
@@ -72,16 +71,14 @@ class Bridge:
         self.config = config
         self.platforms = build_platforms(config, environ)
         self.records = RecordBook(config.records.path)
-        self.pool = WorkerPool(
-            worker_count(config.media), worker_options(config.media), self._on_worker, dialects=DIALECTS
-        )
-        self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ), self._on_sip)
+        self.pool = WorkerPool(worker_count(config.media), worker_options(config.media), dialects=DIALECTS)
+        self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ))
         self.desk = Desk(self.line, self.pool, self.platforms, self.records, Routing(config))
 
     async def __aenter__(self) -> Bridge:
         try:
-            await self.pool.start()
-            await self.line.start()
+            await self.pool.start(self.desk.on_worker)
+            await self.line.start(self.desk.on_sip)
         except BaseException:
             await self.stop()
             raise
@@ -118,13 +115,6 @@ class Bridge:
             f"trunks     {', '.join(trunks)}",
             "ready",
         ]
-
-    # The line and the pool are built before the desk that listens to them.
-    def _on_sip(self, event: sip.AnyEvent | LineLost) -> None:
-        self.desk.on_sip(event)
-
-    def _on_worker(self, call: str, event: wire.AnyEvent | WorkerLost) -> None:
-        self.desk.on_worker(call, event)
 
 
 async def serve(config: Config, environ: Mapping[str, str] = os.environ) -> None:

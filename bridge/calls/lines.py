@@ -23,6 +23,9 @@ TONGUE: Tongue[sip.Command, sip.AnyEvent] = Tongue(
 )
 
 
+OnEvent = Callable[[sip.AnyEvent | LineLost], None]
+
+
 class Line(Protocol):
     """What the desk needs of it."""
 
@@ -34,12 +37,11 @@ class SipLine:
         self,
         options: sip.EndpointOptions,
         trunks: Sequence[sip.TrunkAccount],
-        on_event: Callable[[sip.AnyEvent | LineLost], None],
         *,
         care: Care = CARE,
         module: str = "sip.process",
     ) -> None:
-        self._on_event = on_event
+        self._on_event: OnEvent = lambda event: None
         self._why_not = ""
         self.started: sip.Started | None = None
         "Where it listens; None while it does not."
@@ -57,8 +59,9 @@ class SipLine:
     def is_up(self) -> bool:
         return self.started is not None
 
-    async def start(self) -> sip.Started:
-        """Raises ChildFailed with the stack's own sentence, e.g. that the port is in use."""
+    async def start(self, on_event: OnEvent) -> sip.Started:
+        """`on_event` hears all there is. Raises ChildFailed with the stack's own sentence, e.g. that the port is in use."""
+        self._on_event = on_event
         try:
             await self._child.start()
         except ChildFailed as error:

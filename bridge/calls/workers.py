@@ -55,14 +55,13 @@ class WorkerPool:
         self,
         count: int,
         options: wire.WorkerOptions,
-        on_event: OnEvent,
         *,
         dialects: str,
         care: Care = CARE,
         module: str = "media.worker",
     ) -> None:
         """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`)."""
-        self._on_event = on_event
+        self._on_event: OnEvent = lambda call, event: None
         self._by_call: dict[str, _Worker] = {}
         self._workers: list[_Worker] = []
         for number, (first, last) in enumerate(split_ports(options.first_port, options.last_port, count)):
@@ -81,8 +80,9 @@ class WorkerPool:
     def __len__(self) -> int:
         return len(self._workers)
 
-    async def start(self) -> None:
-        """Raises ChildFailed if one of them does not come up; none is left behind then."""
+    async def start(self, on_event: OnEvent) -> None:
+        """`on_event` hears all there is. Raises ChildFailed, leaving none behind, if one of them does not come up."""
+        self._on_event = on_event
         results = await asyncio.gather(*(worker.child.start() for worker in self._workers), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
