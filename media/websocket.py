@@ -49,6 +49,8 @@ class FarSocket(WSListener):
 
     async def open(self, timeout_s: float) -> None:
         """Connect and say hello. Raises FarFailure."""
+        if not self._spec.url.startswith(("ws://", "wss://")):
+            raise FarFailure("nonsense", "the media URL is neither ws:// nor wss://")
         try:
             async with asyncio.timeout(timeout_s):
                 await ws_connect(
@@ -71,7 +73,7 @@ class FarSocket(WSListener):
             raise FarFailure(
                 "refused" if status else "nonsense", f"the upgrade was answered with {what}", status
             ) from (error)
-        except (OSError, ValueError) as error:  # ValueError: not a ws:// URL
+        except (OSError, ValueError) as error:  # ValueError: a URL that cannot be parsed
             raise FarFailure(
                 "refused", f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'bad URL'}"
             ) from (error)
@@ -125,7 +127,7 @@ class FarSocket(WSListener):
         elif kind is WSMsgType.TEXT and frame.fin:
             self._text(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
-            self._closed_by_platform(transport, int(frame.get_close_code().value), frame.get_close_message())
+            self._closed_by_platform(transport, frame.get_payload_as_bytes())
         elif kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
             self._fragment(transport, kind, frame)
 
@@ -180,14 +182,17 @@ class FarSocket(WSListener):
             else:
                 self._binary(whole)
 
-    def _closed_by_platform(self, transport: WSTransport, code: int, message: bytes) -> None:
+    def _closed_by_platform(self, transport: WSTransport, payload: bytes) -> None:
         if self._closing:
             return
+        # RFC 6455, 5.5.1: two bytes of code, then UTF-8 text; both may be missing (1005: no code given).
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
+        reason = payload[2:].decode(errors="replace")
         self._closing = True
         self._transport = None
         transport.send_close(WSCloseCode.OK)
         transport.disconnect(graceful=True)
-        ending = self._dialect.on_close(code, message.decode(errors="replace")[:120])
+        ending = self._dialect.on_close(code, reason)
         if isinstance(ending, PlatformHungUp):
             self._ear.on_far_happening(ending)
         else:
