@@ -29,6 +29,8 @@ from bridge.platforms.body import clean
 
 MOST_ANSWER_BYTES: Final = 1 << 20
 "A call object is a few kB. What is longer is cut, and so becomes nonsense."
+MOST_READ_CHARS: Final = 4096
+"Of an error's text: cleaning a megabyte of it would hold up every other call."
 MOST_DETAIL_CHARS: Final = 200
 MOST_RETRY_AFTER_S: Final = 3600
 "A platform that says 'tomorrow' is asked again within the hour."
@@ -50,9 +52,9 @@ class Rest:
         self, platform: str, url: str, *, key: str, auth: Mapping[str, str], budget_ms: int, busy_retry_s: int = 0
     ) -> None:
         """`auth`: the headers that carry `key`. `busy_retry_s`: what a 429 without Retry-After means."""
-        if not (key.isascii() and key.isprintable()):
+        if not (key.isascii() and key.isprintable() and key == key.strip()):
             raise PlatformDenied(platform, "the API key holds characters that a header cannot carry")
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if not is_web_address(url):
             raise PlatformDenied(platform, "url: not an http:// or https:// address")
         self._platform, self._key = platform, key
         self._budget_ms, self._busy_retry_s = budget_ms, busy_retry_s
@@ -116,7 +118,7 @@ class Rest:
 
     def _quoted(self, text: str) -> str:
         """Redact first, shorten then: half a key is a clue too."""
-        line = _URL.sub("<url>", clean(text, MOST_ANSWER_BYTES))
+        line = _URL.sub("<url>", clean(text[:MOST_READ_CHARS], MOST_READ_CHARS))
         return (line.replace(self._key, "***") if self._key else line)[:MOST_DETAIL_CHARS]
 
 
@@ -125,6 +127,15 @@ def version() -> str:
         return importlib.metadata.version("puente")
     except importlib.metadata.PackageNotFoundError:
         return "0+source"  # run from a checkout that was never installed
+
+
+def is_web_address(url: str) -> bool:
+    try:
+        httpx.URL(url)
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except (httpx.InvalidURL, ValueError):  # of urlsplit's: also a port above 65535, which httpx lets pass
+        return False
 
 
 def spoken(answer: bytes) -> str:

@@ -24,11 +24,13 @@ DIGITS = frozenset("0123456789*#ABCD")
 _NONSENSE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 _ORDERLY = {
+    0: "closed without a code",
     1000: "closed",
     1001: "going away",
     1005: "closed without a code",
 }
-"Close codes (RFC 6455, 7.4.1) that end a conversation. Any other, and none (1006), is a loss."
+"""Close codes (RFC 6455, 7.4.1) that end a conversation. Any other, and no close frame at all (1006), is a loss. A
+frame without a code is 1005 to the RFC and 0 to some libraries; it is what a plain `close()` sends in others."""
 
 
 class Message(msgspec.Struct, frozen=True, rename="camel"):

@@ -171,6 +171,11 @@ async def test_a_failed_connection_is_tried_once_more() -> None:
     assert error.detail.startswith("ConnectError: [SSL")
 
 
+async def test_an_endless_refusal_becomes_a_short_detail() -> None:
+    async with talking(says(500, b"x" * (2 << 20))) as (client, _):
+        assert facts(await refused(client)) == (PlatformDown, "500 " + "x" * 200, 500, 0)
+
+
 async def test_an_endless_answer_is_cut() -> None:
     async with talking(floods) as (client, _):
         answer = await client.post("/api/calls", {})
@@ -294,14 +299,16 @@ async def test_no_secret_in_an_error_a_repr_or_a_log(caplog: pytest.LogCaptureFi
         assert secret not in everything
 
 
-@pytest.mark.parametrize("key", ["two\nlines", "naïve", "\x00"])
+@pytest.mark.parametrize("key", ["two\nlines", "naïve", "\x00", "space after "])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
     with pytest.raises(PlatformDenied) as caught:
         Rest("uv", "http://h", key=key, auth={"X-API-Key": key}, budget_ms=1)
     assert str(caught.value) == "uv: the API key holds characters that a header cannot carry"
 
 
-@pytest.mark.parametrize("url", ["", "api.vapi.ai", "ftp://h", "https://"])
+@pytest.mark.parametrize(
+    "url", ["", "api.vapi.ai", "ftp://h", "https://", "http://h:port", "http://[::1", "http://h:99999"]
+)
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(PlatformDenied):
         rest(url)

@@ -98,6 +98,7 @@ def test_bottomless_nesting_is_trouble(dialect: Dialect, key: str) -> None:
 @pytest.mark.parametrize(
     ("code", "ended"),
     [
+        (0, PlatformHungUp("closed without a code")),
         (1000, PlatformHungUp("closed")),
         (1001, PlatformHungUp("going away")),
         (1005, PlatformHungUp("closed without a code")),
