@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
+
 from bridge.bench.figures import figures
 from bridge.bench.marks import FRAME_SAMPLES, INDEXES, MARK_EVERY, SAMPLES_PER_MS
-from bridge.bench.results import CallOutcome, Heard, Mark, Step
+from bridge.bench.results import CallFigures, CallOutcome, Heard, Mark, Step
 from bridge.bench.rig import Run
 
 REPEAT_S = INDEXES * MARK_EVERY * FRAME_SAMPLES / SAMPLES_PER_MS / 1000
@@ -66,7 +68,19 @@ def step(target: Literal["bridge", "reflector"], calls: int, run: Run) -> Step:
         skipped=run.load.skipped,
         processes=run.processes,
         steal_percent=run.steal_percent,
+        by_call=tuple(map(call_figures, outcomes)),
         refusals=dict(Counter(str(call.status) for call in outcomes if not 200 <= call.status < 300)),
+    )
+
+
+def call_figures(call: CallOutcome) -> CallFigures:
+    trips = [(mark.returned_s - mark.sent_s) * 1e3 for mark in call.marks if mark.returned_s is not None]
+    return CallFigures(
+        call=call.call,
+        # The whole curve of each call would be most of the file.
+        round_trip_ms=msgspec.structs.replace(figures(trips), percentiles=()),
+        packets_lost=call.lost,
+        marks_lost=len(call.marks) - len(trips),
     )
 
 

@@ -97,6 +97,15 @@ class ProcessUse(msgspec.Struct, frozen=True, kw_only=True):
     "Since before the first call."
 
 
+class CallFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a step. A bridge may be good to most calls and bad to one: the step's figures alone would hide it."""
+
+    call: int
+    round_trip_ms: Figures
+    packets_lost: int
+    marks_lost: int
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One number of calls at once, against one target."""
 
@@ -128,6 +137,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     "Time that the host gave to others, of all cores."
     refusals: dict[str, int] = {}
     "Final status of the calls that were not answered, and how many."
+    by_call: tuple[CallFigures, ...] = ()
     trouble: str = ""
     "Why this step has no figures."
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.bench.assemble import REPEAT_S, Ears, failed_step, has_failed, step
-from bridge.bench.figures import figures
-from bridge.bench.results import Heard, Mark, Step
+from bridge.bench.figures import Figures, figures
+from bridge.bench.results import CallFigures, Heard, Mark, Step
 from bridge.bench.rig import Run
 from tests.bridge.bench.runs import call, load, process
 
@@ -49,7 +49,16 @@ def test_one_way_times_are_matched_mark_by_mark() -> None:
         packets_reordered=6,
         processes=(process("control", 1.0),),
         steal_percent=0.25,
+        by_call=(
+            CallFigures(call=0, round_trip_ms=alone(4.0), packets_lost=2, marks_lost=1),
+            CallFigures(call=1, round_trip_ms=alone(6.0), packets_lost=2, marks_lost=0),
+        ),
     )
+
+
+def alone(value: float) -> Figures:
+    """The figures of one value, without the curve."""
+    return Figures(count=1, mean=value, p50=value, p95=value, p99=value, max=value)
 
 
 def test_a_mark_that_the_platform_never_heard_has_no_one_way_time() -> None:
