@@ -60,7 +60,7 @@ class SipLine:
         return self.started is not None
 
     async def start(self, on_event: OnEvent) -> sip.Started:
-        """`on_event` hears all there is. Raises ChildFailed with the stack's own sentence, e.g. that the port is in use."""
+        """`on_event` hears all there is. Raises ChildFailed with the stack's own sentence (port in use ...)."""
         self._on_event = on_event
         try:
             await self._child.start()
