@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -57,6 +58,14 @@ def tool_name(request: CallRequest, otherwise: str) -> str:
     return otherwise
 
 
+def waits_for_user(request: CallRequest) -> bool:
+    """Is the caller to speak first? `firstSpeaker` is deprecated and still sent."""
+    return (
+        request.first_speaker_settings.user is not None
+        or getattr(request, "first_speaker", None) == "FIRST_SPEAKER_USER"
+    )
+
+
 class UltravoxSession:
     def __init__(
         self,
@@ -67,7 +76,8 @@ class UltravoxSession:
         on_ended: Callable[[SimulatedCall, str], None],
     ) -> None:
         socket = request.socket
-        self._call, self._request, self._part = call, request, part
+        self._call, self._request = call, request
+        self._part = part = replace(part, greeting=None) if part.listens and waits_for_user(request) else part
         self._on_joined, self._on_ended = on_joined, on_ended
         self._flags = socket.data_messages
         form_out = Format("s16le", socket.output_sample_rate or socket.input_sample_rate)
@@ -141,7 +151,7 @@ class UltravoxSession:
             self._call.messages.append(Message("user", text))
         if urgency == "later" or message.get("deferResponse"):
             return []
-        if not text:  # the way clients ask for silence
+        if not text and urgency == "immediate":  # the way clients ask for silence
             return self._tell(self._conversation.interrupt())
         return self._tell(self._conversation.ask(now, interrupt=urgency == "immediate"))
 

@@ -161,7 +161,7 @@ class VapiService:
     def _as_json(self, call: SimulatedCall) -> dict[str, Any]:
         request = call.request
         blocked = call.failures.rest == "blocked"
-        return {
+        answer = {
             "id": call.id,
             "orgId": "00000000-0000-4000-8000-000000000000",
             "type": "vapi.websocketCall",
@@ -186,6 +186,7 @@ class VapiService:
                 "remainingConcurrentCalls": 0 if blocked else max(0, CONCURRENCY_LIMIT - self._live),
             },
         }
+        return {key: value for key, value in answer.items() if value is not None}
 
     def _tell(
         self, call: SimulatedCall, kind: str, on_answer: Callable[[Any], None] | None = None, **fields: Any
