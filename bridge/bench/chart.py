@@ -40,12 +40,12 @@ def _curves(axes: Axes, steps: list[Step]) -> None:
     bridge = [step for step in steps if step.target == "bridge"]
     for colour, step in zip(CURVES * len(bridge), bridge, strict=False):
         trip = step.round_trip_ms
-        label = f"{step.calls} calls: p50 {trip.p50:.1f}, p99 {trip.p99:.1f} ms"
+        label = f"{step.calls} at once: p50 {trip.p50:.1f}, p99 {trip.p99:.1f} ms"
         axes.plot(trip.percentiles, range(101), color=colour, label=label, linewidth=2)
         axes.plot(step.up_ms.percentiles, range(len(step.up_ms.percentiles)), color=colour, linewidth=1, linestyle=":")
     floor = [step for step in steps if step.target == "reflector"]
     for step in floor[-1:]:
-        label = f"no bridge, {step.calls} calls: p50 {step.round_trip_ms.p50:.2f} ms"
+        label = f"no bridge, {step.calls} at once: p50 {step.round_trip_ms.p50:.2f} ms"
         axes.plot(step.round_trip_ms.percentiles, range(101), color="#999999", linestyle="--", label=label)
     axes.set_xscale("log")
     axes.set_xlim(0.01, None)

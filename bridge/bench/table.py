@@ -9,17 +9,22 @@ from bridge.bench.results import BRIDGE, Results, Role, Step
 
 NOTHING = "-"
 
+LATENCY_NOTE = (
+    "Times in ms. Round trip: caller's packet sent → the marked audio is back in the caller's kernel. "
+    "Up: → the platform's callback. Down: the rest. Packet gap: between two packets as they come back (20 is ideal). "
+    "A lost packet is missing from the sequence numbers; a lost mark without a lost packet is audio that the bridge "
+    "left out on purpose, to shorten a queue."
+)
+COST_NOTE = "CPU in percent of one core per call that stood, user and system. Memory: growth of all workers per call."
+
 
 def markdown(results: Results) -> str:
     sections = [
         f"`puente bench latency`, {results.started_at}: {described(results)}.",
         _table(LATENCY_HEAD, map(latency_row, results.steps)),
-        "Times in ms. Round trip: caller's packet sent → the marked audio is back in the caller's kernel. Up: → the "
-        "platform's callback. Down: the rest. Packet gap: between two packets as they come back (20 is ideal). A lost packet is "
-        "missing from the sequence numbers; a lost mark without a lost packet is audio that was left out on purpose, to "
-        "shorten a queue.",
+        LATENCY_NOTE,
         _table(COST_HEAD, map(cost_row, results.steps)),
-        "CPU in percent of one core per call that stood, user and system. Memory: growth of all workers per call.",
+        COST_NOTE,
         *notes(results.steps),
     ]
     return "\n\n".join(sections) + "\n"

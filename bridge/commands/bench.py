@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from pathlib import Path
 
 from bridge.bench.latency import QUICK, Options, measure, write
 from bridge.bench.marks import CALLS
+from bridge.bench.results import Results
 from bridge.bench.table import markdown
 
 HELP = "measure round trip, one-way times and CPU per call on this machine"
@@ -38,14 +40,22 @@ def run(args: argparse.Namespace) -> int:
         out=args.out,
     )
     try:
-        results = asyncio.run(measure(options, lambda line: print(line, flush=True)))
-    except KeyboardInterrupt:
+        results = asyncio.run(_measure(options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; nothing is written")
         return 130
     print("\n" + markdown(results))
     for path in write(results, options.out):
         print(path)
     return 1 if results.failed else 0
+
+
+async def _measure(options: Options) -> Results:
+    """SIGTERM cancels, as asyncio does for SIGINT: the processes of the step are then ended and waited for."""
+    me = asyncio.current_task()
+    assert me is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    return await measure(options, lambda line: print(line, flush=True))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

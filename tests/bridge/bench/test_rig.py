@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.bench import kernel, rig
+from bridge.bench.assemble import step
 from bridge.bench.rig import Meter, PlatformKind, Trouble, child, config_text, last_words, told_port, wait_for_sip
 
 
@@ -120,3 +121,15 @@ async def test_a_step_against_the_reflector(tmp_path: Path) -> None:
     assert sorted(process.role for process in run.processes) == ["caller", "reflector"]
     assert run.seconds > 0.9
     assert last_words(tmp_path / "caller.log") == "caller.log is empty"
+
+
+async def test_a_step_against_the_whole_bridge(tmp_path: Path) -> None:
+    """Real processes, all of them: the one test here that needs PJSUA2."""
+    done = step("bridge", 2, await rig.against_bridge("vapi", 2, 1.5, 1, tmp_path))
+    assert (done.calls_failed, done.refusals, done.packets_lost, done.restarts) == (0, {}, 0, 0)
+    assert done.marks_heard == done.marks_sent >= 10
+    assert [process.role for process in done.processes] == ["control", "worker", "sip", "platform", "caller"]
+    assert done.up_ms.p50 < done.round_trip_ms.p50
+    assert done.down_ms.count == done.round_trip_ms.count == done.marks_sent - done.marks_lost
+    assert [one.call for one in done.by_call] == [0, 1]
+    assert all(kernel.stat(process.pid) is None for process in done.processes)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bridge.bench import kernel
 from bridge.bench.latency import Options
 from bridge.bench.results import Results
 from bridge.commands import bench
@@ -67,3 +72,17 @@ def test_nonsense_is_refused(words: list[str], capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         parsed(*words)
     assert words[0] in capsys.readouterr().err
+
+
+def test_a_polite_end_leaves_no_process_behind(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "bridge", "bench", "latency", "--calls", "1", "--out", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1 call against the reflector (no bridge) ...\n"
+        children: dict[int, str] = {}
+        while len(children) < 2:  # reflector and load caller; the time-out of the test is the limit
+            children = dict(kernel.descendants(process.pid))
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.stdout.read() == "interrupted; nothing is written\n"
+    assert process.returncode == 130
+    assert [kernel.stat(child) for child in children] == [None, None]
