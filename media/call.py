@@ -18,6 +18,7 @@ from typing import Any
 from media import wire
 from media.clock import Alarm, Pacer
 from media.codecs import Transcoder, transcoder
+from media.ear import Ear
 from media.far import (
     Audio,
     FarEar,
@@ -28,7 +29,6 @@ from media.far import (
     Heard,
     PlatformHungUp,
     PressKeys,
-    Ready,
     State,
     ToolCalled,
     Transcript,
@@ -46,46 +46,6 @@ OpenFar = Callable[[wire.FarSpec, FarEar], FarEnd]
 MAX_DATAGRAM = 2048
 READS_PER_WAKE = 32
 "Datagrams taken per readiness event: a flood on one port must not starve the other calls."
-
-
-class _Ear:
-    """Between one far end and the call. A far end speaks to the call only while it is the present one."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self.ready = asyncio.Event()
-        self.lost = ""
-        self.present = False
-        self._early: list[bytes] = []
-
-    def on_far_audio(self, data: bytes) -> None:
-        if self.present:
-            self._call.on_far_audio(data)
-        else:  # who speaks is ready
-            self._early.append(data)
-            self.ready.set()
-
-    def on_far_happening(self, happening: FarHappening) -> None:
-        if isinstance(happening, Ready):
-            self.ready.set()
-        elif isinstance(happening, PlatformHungUp) and not self.present:
-            self.on_far_lost(f"hung up before it was ready: {happening.reason}")
-        else:
-            self._call.on_far_happening(happening)
-
-    def on_far_lost(self, reason: str) -> None:
-        if self.present:
-            self._call.on_far_lost(reason)
-        else:
-            self.lost = reason
-            self.ready.set()
-
-    def go(self) -> None:
-        """This far end is now the call's; what it said too early is said now."""
-        self.present = True
-        for data in self._early:
-            self._call.on_far_audio(data)
-        self._early.clear()
 
 
 class Call:
@@ -110,7 +70,7 @@ class Call:
         self._near = NearEnd()
         self._spec: wire.FarSpec | None = None
         self._far: FarEnd | None = None
-        self._ear: _Ear | None = None
+        self._ear: Ear | None = None
         self._far_trouble = 0
         self._transcoder: Transcoder | None = None
         self._playout = Playout(self._near.codec, 20, sends_ahead=False)
@@ -154,7 +114,7 @@ class Call:
         Raises FarFailure; the present far end stays.
         """
         transcoder(self._near.codec, spec.encoding, spec.rate_hz)  # what no table has is told before anybody is called
-        ear = _Ear(self)
+        ear = Ear(self)
         far = open_far(spec, ear)
         try:
             async with asyncio.timeout(timeout_s):
@@ -170,11 +130,11 @@ class Call:
             raise FarFailure("lost", ear.lost)
         self._switch(far, ear, spec)
 
-    def _switch(self, far: FarEnd, ear: _Ear, spec: wire.FarSpec) -> None:
+    def _switch(self, far: FarEnd, ear: Ear, spec: wire.FarSpec) -> None:
         before, before_ear = self._far, self._ear
         self._far, self._ear, self._spec = far, ear, spec
         if before is not None and before_ear is not None:
-            before_ear.present = False
+            before_ear.leave()
             before.close()
         now = time.monotonic()
         self._rebuild(now)

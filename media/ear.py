@@ -1,0 +1,52 @@
+"""Between a far end and its call: what makes the far end swappable under a running stream."""
+
+from __future__ import annotations
+
+import asyncio
+
+from media.far import FarEar, FarHappening, PlatformHungUp, Ready
+
+
+class Ear:
+    """One far end's way to the call: coming (not ready yet), present, and past (another has taken its place)."""
+
+    def __init__(self, call: FarEar) -> None:
+        self._call = call
+        self.ready = asyncio.Event()
+        self.lost = ""
+        self._present = False
+        self._past = False
+        self._early: list[bytes] = []
+
+    def on_far_audio(self, data: bytes) -> None:
+        if self._present:
+            self._call.on_far_audio(data)
+        elif not self._past:  # who speaks is ready
+            self._early.append(data)
+            self.ready.set()
+
+    def on_far_happening(self, happening: FarHappening) -> None:
+        if isinstance(happening, Ready):
+            self.ready.set()
+        elif isinstance(happening, PlatformHungUp) and not self._present:
+            self.on_far_lost(f"hung up before it was ready: {happening.reason}")
+        elif not self._past:
+            self._call.on_far_happening(happening)
+
+    def on_far_lost(self, reason: str) -> None:
+        if self._present:
+            self._call.on_far_lost(reason)
+        else:
+            self.lost = reason
+            self.ready.set()
+
+    def go(self) -> None:
+        """This far end is now the call's; what it said too early is said now."""
+        self._present = True
+        for data in self._early:
+            self._call.on_far_audio(data)
+        self._early.clear()
+
+    def leave(self) -> None:
+        """Another far end has taken over: whatever this one still says is not heard."""
+        self._present, self._past = False, True

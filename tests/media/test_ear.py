@@ -1,0 +1,69 @@
+"""Who is heard before, while and after a far end is the call's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from media.ear import Ear
+from media.far import FarHappening, Flush, PlatformHungUp, Ready, State
+
+
+class Call:
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def on_far_audio(self, data: bytes) -> None:
+        self.heard.append(data)
+
+    def on_far_happening(self, happening: FarHappening) -> None:
+        self.heard.append(happening)
+
+    def on_far_lost(self, reason: str) -> None:
+        self.heard.append(reason)
+
+
+def test_ready_by_word_and_audio_passes_while_present() -> None:
+    call = Call()
+    ear = Ear(call)
+    ear.on_far_happening(State("idle"))
+    assert not ear.ready.is_set()
+    ear.on_far_happening(Ready())
+    assert ear.ready.is_set()
+    ear.go()
+    ear.on_far_audio(b"hello")
+    ear.on_far_lost("gone")
+    assert call.heard == [State("idle"), b"hello", "gone"]
+
+
+def test_who_speaks_is_ready_and_is_heard_once_present() -> None:
+    call = Call()
+    ear = Ear(call)
+    ear.on_far_audio(b"one")
+    ear.on_far_audio(b"two")
+    assert ear.ready.is_set()
+    assert call.heard == []
+    ear.go()
+    assert call.heard == [b"one", b"two"]
+
+
+def test_lost_or_hung_up_before_it_was_ready() -> None:
+    for tell, lost in (
+        (lambda ear: ear.on_far_lost("closed with 1011"), "closed with 1011"),
+        (lambda ear: ear.on_far_happening(PlatformHungUp("full")), "hung up before it was ready: full"),
+    ):
+        call = Call()
+        ear = Ear(call)
+        tell(ear)
+        assert (ear.lost, ear.ready.is_set(), call.heard) == (lost, True, [])
+
+
+def test_a_far_end_that_was_replaced_is_not_heard_any_more() -> None:
+    call = Call()
+    ear = Ear(call)
+    ear.go()
+    ear.leave()
+    ear.on_far_audio(b"late")
+    ear.on_far_happening(Flush())
+    ear.on_far_happening(PlatformHungUp("bye"))
+    ear.on_far_lost("closed")
+    assert call.heard == []
