@@ -48,8 +48,9 @@ MULAW_TO_PCM: Final = _mulaw_decode_table()
 ALAW_TO_PCM: Final = _alaw_decode_table()
 PCM_TO_MULAW: Final = _encode_table(MULAW_TO_PCM)
 PCM_TO_ALAW: Final = _encode_table(ALAW_TO_PCM)
-# mu-law has two zeros (0x7F, 0xFF); silence on the wire is 0xFF.
+# Zero is positive (G.711, tables 1a and 2a): mu-law's other zero is 0x7F, and A-law's -8 (0x55) is as near as its 8.
 PCM_TO_MULAW[0] = 0xFF
+PCM_TO_ALAW[0] = 0xD5
 
 QUIET_BELOW: Final = 64
 "Samples below this (about -54 dBFS) count as silence when something has to be dropped."

@@ -117,7 +117,8 @@ class Reception:
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._base = -1
+        self._base: int | None = None
+        "Extended number of the first packet; None before it. Negative when one from before a wrap came after it."
         self._max_seq = 0
         self._cycles = 0
         self._seen = 0
@@ -134,7 +135,7 @@ class Reception:
 
     @property
     def expected(self) -> int:
-        if self._base < 0:
+        if self._base is None:
             return self.retired_expected
         return self.retired_expected + self._cycles + self._max_seq - self._base + 1
 
@@ -149,19 +150,23 @@ class Reception:
 
     def is_near(self, sequence: int) -> bool:
         """Could this sequence number continue the stream, after a pause of any kind?"""
-        return self._base >= 0 and -MAX_MISORDER <= seq_diff(sequence, self._max_seq) <= MAX_DROPOUT
+        return self._base is not None and -MAX_MISORDER <= seq_diff(sequence, self._max_seq) <= MAX_DROPOUT
 
     def restart(self) -> None:
         """The next packet begins a new stream (new SSRC, or the far side began anew)."""
         self.retired_expected = self.expected
-        self._base = -1
+        self._base = None
         self._cycles = 0
         self._seen = 0
         self._last_transit = None
 
-    def arrive(self, sequence: int, timestamp: int, now: float) -> int:
-        """Classify one packet: IN_ORDER, AHEAD (something before it is missing), LATE, DUPLICATE or RESTART."""
-        if self._base < 0:
+    def arrive(self, sequence: int, timestamp: int, now: float, timed: bool = True) -> int:
+        """Classify one packet: IN_ORDER, AHEAD (something before it is missing), LATE, DUPLICATE or RESTART.
+
+        `timed` is False for a packet whose timestamp does not say when it was sent (RFC 4733: all packets of one event
+        bear that of its beginning); it tells nothing about jitter.
+        """
+        if self._base is None:
             self._begin(sequence)
             verdict = self.IN_ORDER
         else:
@@ -188,12 +193,14 @@ class Reception:
                 return self.DUPLICATE
             else:
                 self._seen |= 1 << -step
-                if self._cycles + self._max_seq + step < self._base:
-                    self._base += step  # it came before what we took for the first packet
+                # Of what was sent before the packet that came first, the earliest is the beginning.
+                self._base = min(self._base, self._cycles + self._max_seq + step)
                 self.late += 1
                 self.received += 1
                 return self.LATE
         self.received += 1
+        if not timed:
+            return verdict
         transit = now * self._rate_hz - timestamp
         if self._last_transit is not None:
             change = abs(transit - self._last_transit)
