@@ -42,7 +42,7 @@ COLUMNS = 1400
 "Points of a waveform across the picture: about one per pixel."
 LABEL_CHARACTERS = 30
 "Width of a transcript's label before it is folded."
-LABEL_S = 2.6
+LABEL_S = 3.0
 "Seconds a label is wide, about: the next one on the same height must begin later."
 LABEL_HEIGHTS = (1.08, 1.62)
 "Labels stand on two heights in turn when they would meet."
@@ -57,8 +57,8 @@ def draw(story: Story, tracks: Tracks, path: Path) -> None:
     ends_s = max(tracks.ends_s, record.times.get("ended", zero) - zero)
     draw_track(places["caller"], tracks.caller, tracks, "caller", CALLER)
     draw_track(places["agent"], tracks.agent, tracks, "agent", AGENT)
-    draw_words(places["caller"], said_by_caller(story), CALLER)
-    draw_words(places["agent"], said_by_agent(story), AGENT)
+    draw_words(places["caller"], said_by_caller(story), CALLER, ends_s)
+    draw_words(places["agent"], said_by_agent(story), AGENT, ends_s)
     draw_states(places["states"], record.moments, zero, ends_s)
     for place in ("caller", "states", "agent"):
         places[place].set_xlim(-0.3, ends_s + 0.3)
@@ -96,19 +96,21 @@ def draw_track(axes: Axes, samples: Samples, tracks: Tracks, name: str, colour: 
     axes.get_yticklabels()[0].set_color(colour)
 
 
-def draw_words(axes: Axes, said: Sequence[tuple[float, str]], colour: str) -> None:
-    """Each thing said, above the sound of it."""
+def draw_words(axes: Axes, said: Sequence[tuple[float, str]], colour: str, ends_s: float) -> None:
+    """Each thing said, above the sound of it; the last one pushed back inside the picture."""
     free_from = [float("-inf")] * len(LABEL_HEIGHTS)
     for starts_s, text in said:
         height = min(range(len(LABEL_HEIGHTS)), key=lambda n: (free_from[n] > starts_s, n))
         free_from[height] = starts_s + LABEL_S
+        at_end = starts_s + LABEL_S > ends_s
         axes.text(
-            starts_s,
+            ends_s if at_end else starts_s,
             LABEL_HEIGHTS[height],
             textwrap.fill(f"“{text}”", LABEL_CHARACTERS),
             fontsize=9.5,
             color=INK,
             va="bottom",
+            ha="right" if at_end else "left",
             linespacing=1.15,
             bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour, "linewidth": 0.8},
             zorder=5,

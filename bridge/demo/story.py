@@ -106,15 +106,20 @@ def said_by_caller(story: Story) -> list[tuple[float, str]]:
 
 
 def said_by_agent(story: Story) -> list[tuple[float, str]]:
-    """What the agent said, and when it began: a transcript is final when the words are over, or were cut off."""
+    """What the agent said, and when it began: a transcript is final when the words are over, or were cut off.
+
+    An agent may begin as soon as its socket is up; the caller hears it from the answer on.
+    """
     said: list[tuple[float, str]] = []
+    answered = story.record.times.get("answered", 0.0)
     began: float | None = None
     finals = transcripts(story.record, "agent")
     for moment in story.record.moments:
         if moment.kind == "state" and moment.text == "speaking":
             began = moment.at_s
         elif moment in finals:
-            said.append((round((moment.at_s if began is None else began) - story.zero, 3), moment.text))
+            at_s = max(moment.at_s if began is None else began, answered)
+            said.append((round(at_s - story.zero, 3), moment.text))
             began = None
     return said
 

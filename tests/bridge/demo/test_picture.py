@@ -81,10 +81,15 @@ def test_states_fill_the_time_until_the_next() -> None:
 
 
 def test_labels_that_would_meet_stand_on_two_heights(axes: Axes) -> None:
-    draw_words(axes, [(0.0, "one"), (1.0, "two"), (4.0, "three")], "black")
+    draw_words(axes, [(0.0, "one"), (1.0, "two"), (4.0, "three"), (8.5, "four")], "black", 10.0)
     heights = [text.get_position()[1] for text in axes.texts]
     assert heights[0] == heights[2] != heights[1]
-    assert [text.get_text() for text in axes.texts] == ["“one”", "“two”", "“three”"]
+    assert [text.get_text() for text in axes.texts] == ["“one”", "“two”", "“three”", "“four”"]
+    # The last one would stick out of the picture: it ends where the call ends.
+    assert [(text.get_position()[0], text.get_horizontalalignment()) for text in axes.texts[2:]] == [
+        (4.0, "left"),
+        (10.0, "right"),
+    ]
 
 
 @pytest.mark.parametrize(
