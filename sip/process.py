@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -22,7 +23,8 @@ import msgspec
 import uvloop
 
 from sip import messages as m
-from sip.endpoint import Endpoint, SipError
+from sip.border import SipError
+from sip.endpoint import Endpoint
 
 log = logging.getLogger("sip")
 
@@ -211,6 +213,8 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to stop
     set_up_logging()
+    # Before it has a log writer PJSIP greets the world on stdout. Nobody else here writes to it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     with socket.socket(fileno=arguments.fd) as sock, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(sock))
 

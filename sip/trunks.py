@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from sip.messages import TrunkAccount
+from sip.messages import Registration, TrunkAccount
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -29,6 +29,11 @@ def host_of(uri: str) -> str:
 def address_of(source: str) -> str:
     """`192.0.2.1:5060` or `[2001:db8::1]:5060` without the port."""
     return source.rpartition(":")[0].strip("[]")
+
+
+def domain_of(trunk: TrunkAccount | None, host: str) -> str:
+    """The host part of our identity towards a trunk; `host`, our own, where nothing better is known."""
+    return (trunk and (trunk.domain or host_of(trunk.registrar))) or host
 
 
 def target_uri(uri: str, domain: str) -> str:
@@ -78,17 +83,35 @@ def retry_in(failures: int, first_s: float, roll: Callable[[], float] = random.r
 
 
 class Registrar:
-    """What an answer to REGISTER means for one trunk, and when to try again."""
+    """What the answers to our REGISTERs mean, and when to try again."""
 
-    def __init__(self, first_s: float, roll: Callable[[], float] = random.random) -> None:
-        self._first_s, self._roll = first_s, roll
+    def __init__(self, trunk: str, first_s: float, roll: Callable[[], float] = random.random) -> None:
+        self._trunk, self._first_s, self._roll = trunk, first_s, roll
         self._failures = 0
+        self.is_leaving = False
+        "We gave the registration back: nothing is to be tried again."
 
-    def on_success(self) -> None:
-        self._failures = 0
-
-    def on_failure(self, status: int) -> tuple[Literal["refused", "unreachable"], float]:
-        """State to tell, and seconds until the next attempt."""
+    def on_answer(self, status: int, reason: str, expires_s: int) -> Registration:
+        """The state to tell; register again after its `retry_in_s` if that is not 0."""
+        if status // 100 == 2 and expires_s > 0:
+            self._failures = 0
+            return self._state("registered", status, reason, expires_s=expires_s)
+        if self.is_leaving:
+            return self._state("unregistered", status, reason)
         refused = status in REFUSED or status >= 600
         self._failures = max(self._failures + 1, REFUSED_HEAD_START if refused else 1)
-        return "refused" if refused else "unreachable", retry_in(self._failures, self._first_s, self._roll)
+        wait_s = round(retry_in(self._failures, self._first_s, self._roll), 1)
+        return self._state("refused" if refused else "unreachable", status, reason, retry_in_s=wait_s)
+
+    def _state(
+        self,
+        state: Literal["registered", "refused", "unreachable", "unregistered"],
+        status: int,
+        reason: str,
+        *,
+        expires_s: int = 0,
+        retry_in_s: float = 0.0,
+    ) -> Registration:
+        return Registration(
+            trunk=self._trunk, state=state, status=status, reason=reason, expires_s=expires_s, retry_in_s=retry_in_s
+        )

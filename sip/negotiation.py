@@ -1,0 +1,69 @@
+"""Offer and answer inside one call: whose turn it is, and what we say on the spot. Pure.
+
+The first answer, and the answer to an offer in a re-INVITE, wait for the control process. What can not wait (UPDATE,
+RFC 3311, 5.2) or needs nobody (a re-INVITE without SDP, a refresh of the session timer) is said again from what we said
+last.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sip.messages import Negotiated, Reoffer
+from sip.sdp import SdpError, answer_again, offer_again
+
+log = logging.getLogger("sip")
+
+
+class Negotiation:
+    """The state of one call's offers and answers (RFC 3264, RFC 6337)."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+        self.ours = ""
+        "What we sent last; empty before the first."
+        self.is_confirmed = False
+        self.is_asked = False
+        "An INVITE, or the offer of a re-INVITE, waits for the control process."
+        self.is_offering = False
+        "Ours is an offer: what they make of it comes with their ACK or 200."
+
+    def on_invite(self, offer: str) -> None:
+        self.is_asked, self.is_offering = True, not offer
+
+    def on_reoffer(self, offer: str) -> Reoffer:
+        self.is_asked = True
+        return Reoffer(call=self._call, sdp=offer)
+
+    def on_our_word(self, sdp: str) -> str:
+        """What to put into the response itself: empty when ours is an offer, which `say` gives."""
+        self.ours = sdp or self.ours
+        return "" if self.is_offering else sdp
+
+    def on_answered(self) -> None:
+        """The final response is out. Not before: until then `say` must not answer for the control process."""
+        self.is_asked = False
+
+    def say(self, offer: str) -> tuple[str, Reoffer | None]:
+        """The stack needs a description of ours, for their `offer` or (empty) as one. Empty: nothing is known yet."""
+        if self.is_confirmed and not offer:
+            self.is_offering = True
+            self.ours = offer_again(self.ours)
+        elif offer and self.ours and not self.is_asked:
+            self.ours = self._answer_again(offer)
+            return self.ours, Reoffer(call=self._call, sdp=offer, answered=True)
+        return self.ours, None
+
+    def _answer_again(self, offer: str) -> str:
+        try:
+            return answer_again(offer, self.ours)
+        except SdpError as error:
+            log.warning("an offer that could not wait was not understood: %s", error, extra={"call": self._call})
+            return self.ours
+
+    def on_agreed(self, theirs: str) -> Negotiated | None:
+        """An offer has found its answer: told when the offer was ours."""
+        if not self.is_offering or self.is_asked:
+            return None
+        self.is_offering = False
+        return Negotiated(call=self._call, sdp=theirs)

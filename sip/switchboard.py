@@ -1,0 +1,127 @@
+"""The calls of this process by name: commands find their call here, and every call ends exactly once. Knows no stack.
+
+Command -> Switchboard.perform -> Line.ring, answer, refuse_reoffer, hang_up
+Line    -> Switchboard.on_incoming, on_ended -> Event
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+from sip import messages as m
+from sip.border import SipError
+from sip.headers import Message, name_and_uri, sdp_of, told_headers
+
+log = logging.getLogger("sip")
+
+
+class Line(Protocol):
+    """One call at the stack. What it is told to do raises SipError when the stack will not."""
+
+    name: str
+    sip_call_id: str
+
+    def ring(self, command: m.Ring) -> None: ...
+    def answer(self, sdp: str) -> None: ...
+    def refuse_reoffer(self, status: int) -> None: ...
+    def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None: ...
+
+
+class Switchboard:
+    """Who is on which line."""
+
+    def __init__(self, emit: Callable[[m.AnyEvent], None]) -> None:
+        self.emit = emit
+        self._lines: dict[str, Line] = {}
+        self._ended: list[Line] = []
+        self._settled: set[str] = set()
+        "SIP Call-IDs whose refusals, if any, have been told by other events."
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names; a copy, because hanging up takes them out."""
+        return iter(list(self._lines))
+
+    def add(self, line: Line) -> None:
+        self._lines[line.name] = line
+
+    def forget(self) -> None:
+        """Lets go of the lines that have ended. Not to be called by one of them: it would saw off its own branch."""
+        self._ended.clear()
+
+    # --- commands
+
+    def perform(self, command: m.AnyCommand) -> None:
+        """A command for a call that is gone is nothing wrong: a BYE has crossed it."""
+        name = getattr(command, "call", "")
+        line = self._lines.get(name)
+        if line is None:
+            log.debug("%s for no call", type(command).__name__, extra={"call": name})
+            return
+        try:
+            self._perform(line, command)
+        except SipError as error:
+            log.warning("%s failed: %s", type(command).__name__, error, extra={"call": name})
+            if not isinstance(command, m.Hangup):
+                self.perform(m.Hangup(call=name, status=500))
+
+    def _perform(self, line: Line, command: m.AnyCommand) -> None:
+        match command:
+            case m.Ring():
+                line.ring(command)
+            case m.Answer() | m.AnswerReoffer():
+                line.answer(command.sdp)
+            case m.Refuse():
+                end = m.Hangup(call=line.name, status=command.status, reason=command.reason)
+                line.hang_up(end, command.retry_after_s)
+            case m.RefuseReoffer():
+                self._settled.add(line.sip_call_id)
+                line.refuse_reoffer(command.status)
+            case m.Hangup():
+                line.hang_up(command)
+
+    # --- what the stack reports
+
+    def on_incoming(self, line: Line, trunk: str, source: str, invite: Message) -> None:
+        self.add(line)
+        from_name, from_uri = name_and_uri(invite.first("from"))
+        self.emit(
+            m.Incoming(
+                call=line.name,
+                trunk=trunk,
+                source=source,
+                sip_call_id=line.sip_call_id,
+                from_uri=from_uri,
+                from_name=from_name,
+                to_uri=name_and_uri(invite.first("to"))[1],
+                request_uri=invite.request_uri,
+                offer=sdp_of(invite),
+                headers=told_headers(invite),
+            )
+        )
+
+    def on_ended(self, line: Line, status: int, reason: str, by: Literal["remote", "local", "error"]) -> None:
+        if self._lines.pop(line.name, None) is None:
+            return
+        self._ended.append(line)
+        self._settled.add(line.sip_call_id)
+        self.emit(m.Ended(call=line.name, status=status, reason=reason, by=by))
+
+    def report(self, dropped: str, refused: str) -> None:
+        """Once a second, what the gate has noted: lines `source method count`, and `source Call-ID method status why`.
+
+        Refusals of ours are among the latter; they are told by other events.
+        """
+        for row in dropped.splitlines():
+            source, method, count = row.split(" ")
+            why = "no SIP" if method == "garbage" else "no trunk has this address"
+            self.emit(m.Dropped(source=source, method=method, count=int(count), why=why))
+        for row in refused.splitlines():
+            source, sip_call_id, _, status, why = row.split("\t")
+            if sip_call_id not in self._settled:
+                self.emit(m.RefusedByStack(source=source, sip_call_id=sip_call_id, status=int(status), why=why))
+        self._settled.clear()
