@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from media.ear import Ear
 from media.far import FarHappening, Flush, PlatformHungUp, Ready, State
 
@@ -46,15 +48,17 @@ def test_who_speaks_is_ready_and_is_heard_once_present() -> None:
     assert call.heard == [b"one", b"two"]
 
 
-def test_lost_or_hung_up_before_it_was_ready() -> None:
-    for tell, lost in (
-        (lambda ear: ear.on_far_lost("closed with 1011"), "closed with 1011"),
-        (lambda ear: ear.on_far_happening(PlatformHungUp("full")), "hung up before it was ready: full"),
-    ):
-        call = Call()
-        ear = Ear(call)
-        tell(ear)
-        assert (ear.lost, ear.ready.is_set(), call.heard) == (lost, True, [])
+@pytest.mark.parametrize("hung_up", [False, True])
+def test_lost_or_hung_up_before_it_was_ready(hung_up: bool) -> None:
+    call = Call()
+    ear = Ear(call)
+    if hung_up:
+        ear.on_far_happening(PlatformHungUp("full"))
+    else:
+        ear.on_far_lost("closed with 1011")
+    assert ear.lost == ("hung up before it was ready: full" if hung_up else "closed with 1011")
+    assert ear.ready.is_set()
+    assert call.heard == []
 
 
 def test_a_far_end_that_was_replaced_is_not_heard_any_more() -> None:
