@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.calls.inbound import InboundSession
-from bridge.calls.session import State
+from bridge.calls.session import CallSettings, State
 from bridge.calls.words import (
     AbandonPlatform,
     Arm,
@@ -69,7 +69,7 @@ class TestNormalCall:
         assert brief(answered) == ["Answer", "StartNear"]
         assert answered[1] == ToWorker(wire.StartNear(call=CALL, near=NEAR))
         assert call.feed(sip.Confirmed(call=CALL)) == []
-        assert call.session.state is State.TALKING
+        assert repr(call.session) == "<Call c1 TALKING one>"
         assert call.feed(ended(reason="Normal call clearing")) == [
             ToWorker(wire.CloseCall(call=CALL, reason="caller-hung-up")),
             Arm(CloseTimeout(), 3000),
@@ -246,7 +246,7 @@ class TestRefusals:
         assert call.feed(RingTimeout()) == []
 
     def test_refused_while_stopping(self) -> None:
-        session = InboundSession(fakes.incoming(), [], fakes.CallSettings(), 0.0, fakes.STARTED_AT)
+        session = InboundSession(fakes.incoming(), [], CallSettings(), 0.0, fakes.STARTED_AT)
         done = session.refuse(End(Blame.SERVER, "shutdown", 503, "", 5), 0.0)
         assert brief(done) == ["Refuse", "WriteRecord"]
 
