@@ -132,7 +132,7 @@ class Conversation:
     # --- what the caller's side does ---
 
     def hear(self, data: bytes, now: float) -> list[Happening]:
-        if self._part.listens:
+        if self._part.listens and self.state is not State.ENDED:
             for _ in self._ear.blocks(data):
                 self._listen(now)
         return self._taken()
