@@ -62,7 +62,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: debian-build $(VENV)/.pjsua2 ## what the bridge needs: Debian and Python packages, PJSUA2 (2-4 minutes once, then at once)
+setup: debian-build $(VENV)/.pjsua2 ## install what the bridge needs: Debian and Python packages, PJSUA2 (minutes once, then at once)
 
 .PHONY: test
 test: setup debian-test $(INTEROP)/.packages ## everything that is checked: ruff, mypy --strict, pytest
