@@ -135,7 +135,8 @@ class FakeWorkers:
         return True
 
     def release(self, call: str) -> None:
-        self.placed.remove(call)
+        if call in self.placed:
+            self.placed.remove(call)
 
 
 class FakePlatform:

@@ -45,7 +45,7 @@ class SipLine:
         self._why_not = ""
         self.started: sip.Started | None = None
         "Where it listens; None while it does not."
-        self._child: Child[sip.Command, sip.AnyEvent] = Child(
+        self.child: Child[sip.Command, sip.AnyEvent] = Child(
             "sip",
             [module],
             TONGUE,
@@ -55,27 +55,23 @@ class SipLine:
             care=care,
         )
 
-    @property
-    def is_up(self) -> bool:
-        return self.started is not None
-
     async def start(self, on_event: OnEvent) -> sip.Started:
         """`on_event` hears all there is. Raises ChildFailed with the stack's own sentence (port in use ...)."""
         self._on_event = on_event
         try:
-            await self._child.start()
+            await self.child.start()
         except ChildFailed as error:
             raise ChildFailed(self._why_not or str(error)) from None
         if self.started is None:
-            await self._child.stop()
+            await self.child.stop()
             raise ChildFailed(self._why_not or "the sip process did not say where it listens")
         return self.started
 
     async def stop(self) -> None:
-        await self._child.stop()
+        await self.child.stop()
 
     def send(self, message: sip.Command) -> bool:
-        return self._child.send(message)
+        return self.child.send(message)
 
     def _receive(self, event: sip.AnyEvent) -> None:
         match event:

@@ -44,7 +44,9 @@ class Workers(Protocol):
 
 
 @dataclass(slots=True)
-class _Worker:
+class PooledWorker:
+    """One of them, and the calls it has."""
+
     number: int
     child: Child[wire.Command, wire.AnyEvent]
     calls: set[str] = field(default_factory=set)
@@ -62,8 +64,8 @@ class WorkerPool:
     ) -> None:
         """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`)."""
         self._on_event: OnEvent = lambda call, event: None
-        self._by_call: dict[str, _Worker] = {}
-        self._workers: list[_Worker] = []
+        self._by_call: dict[str, PooledWorker] = {}
+        self.workers: list[PooledWorker] = []
         for number, (first, last) in enumerate(split_ports(options.first_port, options.last_port, count)):
             share = msgspec.structs.replace(options, first_port=first, last_port=last)
             child: Child[wire.Command, wire.AnyEvent] = Child(
@@ -75,25 +77,25 @@ class WorkerPool:
                 on_lost=partial(self._lost, number),
                 care=care,
             )
-            self._workers.append(_Worker(number, child))
+            self.workers.append(PooledWorker(number, child))
 
     def __len__(self) -> int:
-        return len(self._workers)
+        return len(self.workers)
 
     async def start(self, on_event: OnEvent) -> None:
         """`on_event` hears all there is. Raises ChildFailed, leaving none behind, if one of them does not come up."""
         self._on_event = on_event
-        results = await asyncio.gather(*(worker.child.start() for worker in self._workers), return_exceptions=True)
+        results = await asyncio.gather(*(worker.child.start() for worker in self.workers), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 await self.stop()
                 raise result
 
     async def stop(self) -> None:
-        await asyncio.gather(*(worker.child.stop() for worker in self._workers))
+        await asyncio.gather(*(worker.child.stop() for worker in self.workers))
 
     def place(self, call: str) -> int:
-        ready = [worker for worker in self._workers if worker.child.is_ready]
+        ready = [worker for worker in self.workers if worker.child.is_ready]
         if not ready:
             raise MediaError("no media worker is up")
         worker = min(ready, key=lambda one: len(one.calls))
@@ -115,7 +117,7 @@ class WorkerPool:
             self._on_event(event.call, event)
 
     def _lost(self, number: int, why: str) -> None:
-        worker = self._workers[number]
+        worker = self.workers[number]
         calls, worker.calls = sorted(worker.calls), set()
         for call in calls:
             del self._by_call[call]

@@ -22,7 +22,7 @@ from bridge.config import (
 )
 from bridge.errors import ConfigError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 GOOD = """\
 [[trunks]]
 name = "local"

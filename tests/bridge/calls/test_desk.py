@@ -1,0 +1,321 @@
+"""The desk with everything around it in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+
+from bridge.calls.desk import Desk, describe, summary
+from bridge.calls.hunt import Candidate
+from bridge.calls.inbound import InboundSession
+from bridge.calls.outbound import Order
+from bridge.calls.session import CallSettings
+from bridge.calls.words import Input, LineLost, PlatformRefused, WorkerLost
+from bridge.errors import Blame, PlatformBusy, PlatformDown
+from bridge.platforms.base import CallFacts
+from bridge.records import CallRecord
+from media import wire
+from sip import messages as sip
+from tests.fakes import (
+    CALL,
+    NEAR,
+    FakeLine,
+    FakePlatform,
+    FakeRecords,
+    FakeWorkers,
+    closed,
+    ended,
+    far_spec,
+    incoming,
+    offer,
+    opened,
+    ready,
+)
+
+
+class Board:
+    """A switchboard with one route."""
+
+    def __init__(self, cap: int = 0, close_timeout_ms: int = 3000) -> None:
+        self.cap, self.close_timeout_ms = cap, close_timeout_ms
+
+    def inbound(self, call: sip.Incoming, now: float, started_at: str) -> InboundSession:
+        settings = CallSettings(close_timeout_ms=self.close_timeout_ms)
+        names = [Candidate("one"), Candidate("two")]
+        return InboundSession(call, names, settings, now, started_at, context={"company": "Parcels"})
+
+    def max_calls(self, platform: str) -> int:
+        return self.cap
+
+
+class Office:
+    """A desk and its surroundings."""
+
+    def __init__(
+        self,
+        one: FakePlatform | None = None,
+        *,
+        up: bool = True,
+        cap: int = 0,
+        close_timeout_ms: int = 3000,
+        with_board: bool = True,
+    ) -> None:
+        self.line, self.workers, self.records = FakeLine(), FakeWorkers(up), FakeRecords()
+        self.one, self.two = one or FakePlatform("one"), FakePlatform("two")
+        self.seen: list[tuple[str, str]] = []
+        self.desk = Desk(
+            self.line,
+            self.workers,
+            {"one": self.one, "two": self.two},
+            self.records,
+            Board(cap, close_timeout_ms) if with_board else None,
+            watch=lambda call, received: self.seen.append((call, type(received).__name__)),
+        )
+
+    def sip(self) -> list[str]:
+        return [type(message).__name__ for message in self.line.sent]
+
+    def media(self) -> list[str]:
+        return [type(message).__name__ for message in self.workers.sent]
+
+    async def talk(self, call: str = CALL) -> None:
+        self.desk.on_sip(incoming(call))
+        self.desk.on_worker(call, opened(call))
+        await until(lambda: any(isinstance(one, wire.ConnectFar) and one.call == call for one in self.workers.sent))
+        self.desk.on_worker(call, ready(call))
+        self.desk.on_sip(sip.Confirmed(call=call))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(5000):
+        if true():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came true")
+
+
+async def test_a_whole_call() -> None:
+    office = Office()
+    await office.talk()
+    office.desk.on_sip(ended())
+    office.desk.on_worker(CALL, closed())
+    assert office.sip() == ["Ring", "Answer"]
+    assert office.media() == ["OpenCall", "ConnectFar", "StartNear", "CloseCall"]
+    [record] = office.records.written
+    assert (record.reason, record.worker, record.media) == ("caller-hung-up", 0, wire.CallReport(duration_s=1.0))
+    assert office.one.facts == [
+        CallFacts(call=CALL, caller="+4930111", dialled="100", context={"company": "Parcels"}, codec="PCMA")
+    ]
+    assert (len(office.desk), office.workers.placed) == (0, [])
+    await office.desk.close()
+
+
+async def test_the_next_platform_when_one_refuses() -> None:
+    office = Office(FakePlatform("one", PlatformBusy("one", "full")))
+    await office.talk()
+    assert [message.far for message in office.workers.sent if isinstance(message, wire.ConnectFar)] == [far_spec("two")]
+    await office.desk.close(0)
+
+
+async def test_a_bug_in_an_adapter_is_that_platforms_failure(caplog: pytest.LogCaptureFixture) -> None:
+    office = Office(FakePlatform("one", ZeroDivisionError("oops")))
+    await office.talk()
+    assert "! bug in the adapter of one" in caplog.messages
+    await office.desk.close(0)
+    [record] = office.records.written
+    assert [attempt.outcome for attempt in record.attempts] == ["internal-error", "ready"]
+
+
+async def test_our_own_cap_counts_calls_at_the_platform() -> None:
+    office = Office(cap=1)
+    await office.talk("a")
+    await office.talk("b")
+    assert [message.far.platform for message in office.workers.sent if isinstance(message, wire.ConnectFar)] == [
+        *("one", "two"),
+    ]
+    await office.desk.close(0)
+    assert [attempt.outcome for attempt in office.records.written[1].attempts] == ["platform-busy", "ready"]
+
+
+async def test_no_worker_is_up() -> None:
+    office = Office(up=False)
+    office.desk.on_sip(incoming())
+    await until(lambda: bool(office.records.written))
+    assert office.line.sent == [sip.Ring(call=CALL), sip.Refuse(call=CALL, status=503, retry_after_s=5)]
+    assert office.records.written[0].detail == "no media worker is up"
+    await office.desk.close()
+
+
+async def test_cancel_while_the_platform_is_asked(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    office = Office()
+    office.one.go.clear()
+    office.desk.on_sip(incoming())
+    office.desk.on_worker(CALL, opened())
+    await until(lambda: bool(office.one.facts))
+    office.desk.on_sip(ended(status=487))
+    office.desk.on_worker(CALL, closed())
+    assert office.records.written[0].reason == "caller-cancelled"
+    office.one.go.set()
+    await until(lambda: "> one call ref-one is left to its join time-out" in caplog.messages)
+    assert office.media() == ["OpenCall", "CloseCall"]
+    assert len(office.records.written) == 1
+    await office.desk.close()
+
+
+async def test_a_worker_without_a_last_word() -> None:
+    office = Office(close_timeout_ms=1)
+    await office.talk()
+    office.desk.on_sip(ended())
+    await until(lambda: bool(office.records.written))
+    assert office.records.written[0].media is None
+    await office.desk.close()
+
+
+async def test_a_bug_in_a_session_ends_that_call_alone(caplog: pytest.LogCaptureFixture) -> None:
+    office = Office()
+    await office.talk("a")
+    await office.talk("b")
+    office.desk.on_sip(sip.Reoffer(call="a", sdp=None))  # type: ignore[arg-type]
+    office.desk.on_sip(sip.Reoffer(call="a", sdp=3))  # type: ignore[arg-type]
+    assert "bug in" in caplog.text
+    assert office.sip()[-1] == "Hangup"
+    office.desk.on_worker("a", closed("a"))
+    [record] = office.records.written
+    assert (record.call, record.blame, record.reason) == ("a", Blame.SERVER, "internal-error")
+    assert len(office.desk) == 1
+    await office.desk.close(0)
+
+
+async def test_the_sip_process_dies() -> None:
+    office = Office()
+    await office.talk("a")
+    office.one.go.clear()
+    office.desk.on_sip(incoming("b"))
+    office.desk.on_sip(LineLost("exited with 1"))
+    office.desk.on_worker("b", closed("b"))
+    assert [record.reason for record in office.records.written] == ["sip-process-lost"]
+    assert len(office.desk) == 1  # "a" talks on
+    office.desk.on_worker("a", wire.NearQuiet(call="a", silent_ms=15000))
+    office.desk.on_worker("a", closed("a"))
+    assert [record.reason for record in office.records.written] == ["sip-process-lost"] * 2
+    assert "Hangup" not in office.sip()
+    await office.desk.close()
+
+
+async def test_a_worker_dies() -> None:
+    office = Office()
+    await office.talk()
+    office.desk.on_worker(CALL, WorkerLost("media worker 0 exited with 1"))
+    assert office.sip() == ["Ring", "Answer", "Hangup"]
+    assert [record.reason for record in office.records.written] == ["worker-lost"]
+    await office.desk.close()
+
+
+async def test_closing_hangs_up_refuses_and_waits_for_the_record() -> None:
+    office = Office()
+    await office.talk("a")
+    closing = asyncio.create_task(office.desk.close())
+    await until(lambda: office.sip()[-1] == "Hangup")
+    office.desk.on_sip(incoming("b"))
+    assert office.line.sent[-1] == sip.Refuse(call="b", status=503, retry_after_s=5)
+    assert not closing.done()
+    office.desk.on_worker("a", closed("a"))
+    await closing
+    assert [(record.call, record.reason) for record in office.records.written] == [
+        ("b", "shutdown"),
+        ("a", "shutdown"),
+    ]
+
+
+async def test_closing_does_not_wait_for_ever() -> None:
+    office = Office()
+    office.one.go.clear()
+    office.desk.on_sip(incoming())
+    await office.desk.close(0)
+    assert [record.reason for record in office.records.written] == ["shutdown"]
+    assert len(office.desk) == 0
+
+
+async def test_events_of_calls_that_are_over() -> None:
+    office = Office()
+    office.desk.on_sip(ended("gone"))
+    office.desk.on_worker("gone", closed("gone"))
+    assert (office.line.sent, office.records.written, office.seen) == ([], [], [])
+    await office.desk.close()
+
+
+async def test_events_without_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    office = Office()
+    office.desk.on_sip(sip.Started(udp_port=5060, tcp_port=-1))
+    office.desk.on_sip(sip.StartFailed(why="port 5060 is in use"))
+    office.desk.on_sip(sip.Dropped(source="203.0.113.9:5060", method="INVITE", count=12, why="no trunk"))
+    office.desk.on_sip(sip.RefusedByStack(source="192.0.2.7:5060", sip_call_id="x", status=400, why="bad SDP"))
+    states: tuple[Literal["registered", "refused"], ...] = ("registered", "refused")
+    for state in states:
+        office.desk.on_sip(sip.Registration(trunk="p", state=state, status=200, reason="OK", expires_s=300))
+    office.desk.on_sip(sip.Pong(number=1, calls=0))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "= line up: udp 5060, tcp -1"),
+        ("ERROR", "! line did not come up: port 5060 is in use"),
+        ("WARNING", "! dropped 12 x INVITE from 203.0.113.9:5060: no trunk"),
+        ("WARNING", "! refused by the SIP stack: 400 from 192.0.2.7:5060: bad SDP"),
+        ("INFO", "= trunk p is registered: 200 OK"),
+        ("WARNING", "! trunk p is refused: 200 OK"),
+    ]
+    await office.desk.close()
+
+
+async def test_a_desk_for_test_calls() -> None:
+    office = Office(with_board=False)
+    order = Order(uri="sip:100@192.0.2.1", far=far_spec("tape"))
+    call, record = office.desk.dial(order, CallSettings())
+    office.desk.on_worker(call, opened(call))
+    office.desk.on_sip(sip.Answered(call=call, sdp=offer(formats="0")))
+    office.desk.hang_up(call)
+    office.desk.on_worker(call, closed(call))
+    assert (await record).reason == "shutdown"
+    assert office.sip() == ["Dial", "Hangup"]
+    assert office.seen[:2] == [(call, "CallOpened"), (call, "Answered")]
+    office.desk.on_sip(incoming())
+    assert office.line.sent[-1] == sip.Refuse(call=CALL, status=480)
+    await office.desk.close()
+
+
+async def test_every_line_of_a_call_has_its_id_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="bridge")
+    office = Office()
+    await office.talk()
+    await office.desk.close(0)
+    lines = [record for record in caplog.records if record.name == "bridge.calls.desk"]
+    assert {getattr(record, "call", CALL) for record in lines} == {CALL}
+    assert "ws://" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (sip.Refuse(call=CALL, status=486, retry_after_s=5), "Refuse status=486"),
+        (wire.StartNear(call=CALL, near=NEAR), "StartNear PCMA/20 to 192.0.2.7:4000"),
+        (wire.ConnectFar(call=CALL, far=far_spec()), "ConnectFar"),
+        (sip.Answer(call=CALL, sdp=offer()), "Answer"),
+        (
+            PlatformRefused(0, PlatformDown("one", "HTTP 500").end()),
+            "PlatformRefused reason=platform-down detail=one: HTTP 500",
+        ),
+    ],
+)
+def test_messages_in_the_log(message: Input | sip.Command | wire.Command, line: str) -> None:
+    assert describe(message) == line
+
+
+def test_summary() -> None:
+    record = CallRecord(call=CALL, direction="inbound", started_at="", platform="one", sip_status=486)
+    record.reason, record.blame, record.detail = "platform-busy", "upstream_error", "one: full"
+    assert summary(record) == "platform-busy (upstream_error) 0.0 s SIP 486 platform one : one: full"
+    record.media = wire.CallReport(near=wire.NearReport(lost=1, expected=100, jitter_ms=0.25))
+    assert "lost 1/100 jitter 0.2 ms up p50 0.00 p99 0.00 ms" in summary(record)
