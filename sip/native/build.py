@@ -74,10 +74,9 @@ def make_wheel(path: Path, target: Target, given: Path | None, progress: Progres
         try:
             files = build(tarball, workshop, progress.phase)
         except BuildError as error:
-            kept = path.parent / error.log.name
+            kept = path.parent / error.log.name  # the scratch directory is about to go
             shutil.copyfile(error.log, kept)
-            error.add_note(f"all of it: {kept}")
-            raise
+            raise BuildError(error.step, kept) from None
         wheel.write_wheel(path, "pjsua2", cache.build_version(target), target.wheel_tag, files)
 
 

@@ -13,7 +13,7 @@ from sip.native.source import VERSION
 from sip.native.target import Target
 
 HERE = Path(__file__).parent
-INGREDIENTS = ("config_site.h", "gate.c", "gate.h", "nomedia.c", "puente.i", "compile.py")
+INGREDIENTS = ("config_site.h", "gate.c", "gate.h", "ledger.c", "ledger.h", "nomedia.c", "puente.i", "compile.py")
 "What decides how the module comes out; compile.py holds the flags."
 
 

@@ -51,6 +51,7 @@ ABSENT = (
 CONFIGURE = ("--enable-epoll", "--enable-ext-sound", *(f"--disable-{part}" for part in ABSENT))
 "Good for upstream's tree and for Debian's, where the sources of most of these are not even there."
 
+OURS = ("gate", "ledger", "nomedia")
 OUR_CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden")
 BINDING_CFLAGS = ("-O1", "-fPIC", "-g0", "-w", "-fvisibility=hidden")
 "Generated code: its warnings are nobody's business, and more than -O1 takes minutes for nothing."
@@ -79,8 +80,8 @@ class BuildError(Exception):
 
     def __init__(self, step: str, log: Path) -> None:
         lines = log.read_text(errors="replace").splitlines()[-self.LINES :] if log.is_file() else []
-        super().__init__("\n".join([f"{step} failed; the end of its log:", *(f"  | {line}" for line in lines)]))
-        self.log = log
+        super().__init__("\n".join([f"{step} failed; the end of {log}:", *(f"  | {line}" for line in lines)]))
+        self.step, self.log = step, log
 
 
 def environment() -> dict[str, str]:
@@ -148,7 +149,7 @@ def libraries(workshop: Workshop) -> None:
 
 
 def binding(workshop: Workshop) -> None:
-    """The object files that are ours: two of C, and what SWIG makes of puente.i."""
+    """The object files that are ours: those in C, and what SWIG makes of puente.i."""
     swig_path = workshop.tree / "pjsip-apps/src/swig"
     includes = [
         f"-I{workshop.tree / part / 'include'}" for part in ("pjlib", "pjlib-util", "pjmedia", "pjsip", "pjnath")
@@ -157,7 +158,7 @@ def binding(workshop: Workshop) -> None:
     ours = [*flags, f"-I{HERE}", f"-I{workshop.target.include}"]
     wrapper = str(workshop.home / "pjsua2_wrap.cpp")
 
-    for name in ("gate", "nomedia"):
+    for name in OURS:
         workshop.run("binding", ["gcc", *OUR_CFLAGS, *ours, "-c", str(HERE / f"{name}.c"), "-o", f"{name}.o"])
     workshop.run(
         "binding",
@@ -170,7 +171,7 @@ def link(workshop: Workshop) -> Path:
     extension = workshop.home / f"_pjsua2{workshop.target.extension_suffix}"
     paths = tree_says("ldflags", workshop)
     libs = [f"-l{name}" for name in tree_says("libs", workshop) if name != "stdc++"]
-    objects = ["pjsua2_wrap.o", "gate.o", "nomedia.o"]
+    objects = ["pjsua2_wrap.o", *(f"{name}.o" for name in OURS)]
     workshop.run("link", ["g++", *objects, *paths, *libs, *LINK, "-o", str(extension)])
     return extension
 

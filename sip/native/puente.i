@@ -7,6 +7,7 @@
 %{
 #include <pjsua-lib/pjsua_internal.h>
 #include "gate.h"
+#include "ledger.h"
 %}
 %inline %{
 /* The negotiated SDP of a call as text; which: 0 local, 1 remote. Empty if there is none. */
@@ -64,14 +65,14 @@ int puenteCallCount() { return (int)pjsua_call_get_count(); }
 int puenteGateStart() { return puente_gate_start(pjsua_var.endpt); }
 
 /* Who may send requests: addresses and CIDR ranges, one per line. How many there are; -1: nonsense, nothing changed. */
-int puenteGateAllow(std::string text) { return puente_gate_allow(text.c_str()); }
+int puenteGateAllow(std::string text) { return puente_admit(text.c_str()); }
 
 /* Requests that were dropped since the last call: lines `address:port METHOD count`. */
 std::string puenteGateTakeDropped()
 {
     std::string lines;
     puente_dropped entry;
-    while (puente_gate_take_dropped(&entry))
+    while (puente_take_dropped(&entry))
         lines += std::string(entry.source) + ' ' + entry.method + ' ' + std::to_string(entry.count) + '\n';
     return lines;
 }
@@ -81,7 +82,7 @@ std::string puenteGateTakeRefused()
 {
     std::string lines;
     puente_refused entry;
-    while (puente_gate_take_refused(&entry))
+    while (puente_take_refused(&entry))
         lines += std::string(entry.source) + '\t' + entry.call_id + '\t' + entry.method + '\t' +
                  std::to_string(entry.status) + '\t' + entry.reason + '\n';
     return lines;

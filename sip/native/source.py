@@ -12,6 +12,7 @@ Whatever the place: nothing is unpacked that has not one of the hashes below.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import shutil
@@ -106,7 +107,7 @@ def from_upstream(folder: Path) -> Path:
     try:
         with urllib.request.urlopen(UPSTREAM, timeout=CONNECT_S) as response, target.open("wb") as file:
             shutil.copyfileobj(response, file)
-    except OSError as error:  # urllib's errors, time-outs and broken connections are all OSErrors
+    except (OSError, http.client.HTTPException) as error:  # urllib's own errors and time-outs are OSErrors
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise SourceError(f"{UPSTREAM}: {reason}") from None
     return target
