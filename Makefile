@@ -13,7 +13,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 INTEROP := .venv-interop
-PIP := -m pip --quiet --no-input --disable-pip-version-check
+# Twice quiet: errors only. What pip has to say about a machine's package sources is not news.
+PIP := -m pip --quiet --quiet --no-input --disable-pip-version-check
 
 # What the run needs, and what only the tests need: SIPp, a second SIP implementation, a proxy in front.
 BUILD_PACKAGES := build-essential make swig libssl-dev

@@ -87,8 +87,12 @@ def answers(tracks: Tracks) -> list[float]:
 
 
 def interruptions(tracks: Tracks) -> list[float]:
-    """Seconds from the caller's first sound over the agent's words until the agent is silent."""
-    agent = spans(tracks.agent, tracks.rate_hz)
+    """Seconds from the caller's first sound over the agent's words until the agent is silent.
+
+    Words that last until the recording ends were cut off by the end of the call, not by the caller.
+    """
+    lasted_s = len(tracks.agent) / tracks.rate_hz
+    agent = [span for span in spans(tracks.agent, tracks.rate_hz) if span.ends_s < lasted_s - PAUSE_S]
     return [
         round(span.ends_s - said.starts_s, 3)
         for said in spans(tracks.caller, tracks.rate_hz)

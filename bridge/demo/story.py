@@ -227,7 +227,7 @@ def figures(story: Story) -> list[Figure]:
         Figure("loss", f"{near.lost} of {near.expected} in · {ear.lost} of {ear.expected} out", "RTP packets"),
         Figure("packets", f"{near.received} in · {near.sent} out", "RTP, counted at the bridge"),
         Figure("codec", record.codec or "-", "as negotiated"),
-        Figure("end", f"{record.reason or '-'} ({record.blame or '-'})", "whose doing the end was"),
+        Figure("end", record.reason or "-", f"whose doing: {record.blame or 'nobody knows'}"),
     ]
     return [row for row in rows if row.value]
 

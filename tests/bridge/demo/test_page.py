@@ -60,7 +60,7 @@ def test_the_page_has_everything_and_keeps_its_width() -> None:
         "if not ahead",
         "held included",
         "barge-in 7.2 ms (once)",
-        "end caller-hung-up (success)",
+        "end caller-hung-up whose doing: success",
         "audio out/call.wav",
         "picture out/call.png",
     ):

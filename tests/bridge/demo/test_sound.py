@@ -45,6 +45,8 @@ def test_talking_into_the_agents_words_is_an_interruption_and_no_question() -> N
     caller = sound(("silence", 1.0), ("tone", 0.5), ("silence", 2.0))
     agent = sound(("tone", 1.2), ("silence", 2.3))
     assert interruptions(Tracks(caller, agent, RATE_HZ)) == [0.2]
+    cut_off = sound(("tone", 1.2))
+    assert interruptions(Tracks(caller[: len(cut_off)], cut_off, RATE_HZ)) == []
     deaf = sound(("tone", 3.0), ("silence", 0.5))
     assert answers(Tracks(caller, deaf, RATE_HZ)) == []
 

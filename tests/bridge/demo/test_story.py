@@ -95,7 +95,7 @@ def test_every_figure_says_what_was_measured() -> None:
         Figure("loss", "1 of 996 in · 3 of 993 out", "RTP packets"),
         Figure("packets", "995 in · 993 out", "RTP, counted at the bridge"),
         Figure("codec", "PCMU", "as negotiated"),
-        Figure("end", "caller-hung-up (success)", "whose doing the end was"),
+        Figure("end", "caller-hung-up", "whose doing: success"),
     ]
 
 
