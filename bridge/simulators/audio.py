@@ -52,7 +52,10 @@ class Format:
         return np.frombuffer(data, "<i2", len(data) // 2).astype(np.int16)
 
     def silence(self, frames: int = 1) -> bytes:
-        return self.encode(np.zeros(frames * self.rate_hz * FRAME_MS // 1000, np.int16))
+        return self.silence_of(frames * self.frame_bytes)
+
+    def silence_of(self, size_bytes: int) -> bytes:
+        return (b"\xff" if self.encoding == "mulaw" else b"\x00") * size_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +75,7 @@ class Utterance:
         """In the wire's format, filled up with silence to whole frames."""
         data = form.encode(resample(self.samples, self.rate_hz, form.rate_hz))
         missing = -len(data) % form.frame_bytes
-        return data + form.silence()[:missing]
+        return data + form.silence_of(missing)
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bridge.simulators.audio import Format
 from bridge.simulators.failures import NONE, Failures
+
+MOST_NOTES = 1000
+"Texts and warnings kept of one call."
+MOST_CALLS = 20_000
+"Ended calls are forgotten, oldest first, so that a benchmark of days does not fill the memory."
 
 
 def wall_clock() -> str:
@@ -44,7 +49,7 @@ class SimulatedCall:
     sent_bytes: int = 0
     messages: list[Message] = field(default_factory=list)
     received_texts: list[str] = field(default_factory=list)
-    "The client's last text frames as they came, at most `MOST_TEXTS`."
+    "The client's last text frames as they came, at most `MOST_NOTES`."
     warnings: list[str] = field(default_factory=list)
     "What the platform had to complain of: `underflow`, `overflow`, nonsense."
 
@@ -61,11 +66,11 @@ class SimulatedCall:
         return self.form.duration_ms(self.sent_bytes)
 
     def note_text(self, text: str) -> None:
-        if len(self.received_texts) < MOST_TEXTS:
+        if len(self.received_texts) < MOST_NOTES:
             self.received_texts.append(text)
 
     def warn(self, warning: str) -> None:
-        if len(self.warnings) < MOST_TEXTS:
+        if len(self.warnings) < MOST_NOTES:
             self.warnings.append(warning)
 
     def end(self, reason: str) -> bool:
@@ -76,16 +81,12 @@ class SimulatedCall:
         return True
 
 
-MOST_TEXTS = 1000
-MOST_CALLS = 20_000
-"Ended calls are forgotten, oldest first, so that a benchmark of days does not fill the memory."
-
-
 class CallBook:
     """All calls by their id."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_forget: Callable[[str], object] = lambda _: None) -> None:
         self._calls: dict[str, SimulatedCall] = {}
+        self.on_forget = on_forget
         self.created = 0
 
     def add(self, make: Callable[[int], SimulatedCall]) -> SimulatedCall:
@@ -93,17 +94,18 @@ class CallBook:
         call = make(self.created)
         self._calls[call.id] = call
         if len(self._calls) > MOST_CALLS:
-            oldest = next((id for id, old in self._calls.items() if old.ended), None)
-            self._calls.pop(oldest or "", None)
+            oldest = next((old.id for old in self._calls.values() if old.ended), "")
+            self.forget(oldest)
         return call
 
     def find(self, call_id: str) -> SimulatedCall | None:
         return self._calls.get(call_id)
 
     def forget(self, call_id: str) -> None:
-        self._calls.pop(call_id, None)
+        if self._calls.pop(call_id, None) is not None:
+            self.on_forget(call_id)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[SimulatedCall]:
         return iter(list(self._calls.values()))
 
     def __len__(self) -> int:

@@ -82,7 +82,7 @@ class InputClock:
     def __init__(self) -> None:
         self._origin: float | None = None
         self._heard_ms = 0.0
-        self._warned = False
+        self._overflowed = False
         self.last_at: float | None = None
 
     def receive(self, duration_ms: float, now: float) -> Accepted:
@@ -100,9 +100,8 @@ class InputClock:
         return Accepted(warning)
 
     def _warning(self, ahead_ms: float) -> str:
-        strange = abs(ahead_ms) > WARN_AFTER_MS
-        warning = ""
-        if strange and not self._warned:
-            warning = "overflow" if ahead_ms > 0 else "underflow"
-        self._warned = strange and ahead_ms > 0
-        return warning
+        if ahead_ms < -WARN_AFTER_MS:
+            self._overflowed = False
+            return "underflow"
+        first, self._overflowed = not self._overflowed, ahead_ms > WARN_AFTER_MS
+        return "overflow" if first and self._overflowed else ""

@@ -63,6 +63,7 @@ class UltravoxService:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._requests: dict[str, CallRequest] = {}
+        account.calls.on_forget = lambda call_id: self._requests.pop(call_id, None)
         self._join_timers: dict[str, asyncio.TimerHandle] = {}
         self._webhooks: list[Webhook] = []
         call = "/api/calls/{call_id}"

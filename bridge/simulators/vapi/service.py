@@ -48,6 +48,7 @@ class VapiService:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._assistants: dict[str, AssistantOverrides] = {}
+        account.calls.on_forget = lambda call_id: self._assistants.pop(call_id, None)
         self._connect_timers: dict[str, asyncio.TimerHandle] = {}
         self._live = 0
         self._hooks = Hooks(self._joined, self._ended, self._call_tool)

@@ -100,7 +100,8 @@ class VapiSession:
             self._call.warn(accepted.warning)
         if self._conversation is None:
             return []
-        return self._tell(self._conversation.hear(bytes(len(data)) if self._deaf else data, now))
+        heard = self._call.form.silence_of(len(data)) if self._deaf else data
+        return self._tell(self._conversation.hear(heard, now))
 
     def on_text(self, text: str, now: float) -> list[Out]:
         try:
