@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -83,11 +84,22 @@ SCRIPT: list[dict[str, object]] = [
 ]
 
 
+def last_words(log: Path) -> str:
+    """The last line of a log, its message alone when it is JSON."""
+    written = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    line = next((line.strip() for line in reversed(written) if line.strip()), "")
+    try:
+        return str(json.loads(line)["msg"])
+    except (ValueError, KeyError, TypeError):
+        return line
+
+
 class StageError(Exception):
     """The demonstration cannot go on. Says what and where to look."""
 
     def __init__(self, what: str, log: Path) -> None:
-        super().__init__(f"{what}; see {log}")
+        words = last_words(log)
+        super().__init__(f"{what}{f' ({words})' if words else ''}; see {log}")
         self.what, self.log = what, log
 
 
@@ -153,8 +165,10 @@ async def running(papers: Papers, who: str, *arguments: str) -> AsyncIterator[as
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        if process.returncode is None:
+            # Not process.terminate(): it polls, and so takes the exit status of one that has just died from the loop.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         try:
             # communicate() reads what is left: a full pipe would keep the child from ending.
             await asyncio.wait_for(process.communicate(), STOP_S)

@@ -18,6 +18,7 @@ from bridge.demo.stage import (
     StageError,
     collect,
     config_text,
+    last_words,
     lines,
     running,
     sip_port,
@@ -67,8 +68,25 @@ async def test_a_child_that_ends_without_ready_is_a_clear_error(papers: Papers) 
     async with running(papers, "bridge", "serve", "--config", str(papers.folder / "missing.toml")) as child:
         with pytest.raises(StageError) as caught:
             await until_ready(child, "bridge", papers)
-    assert str(caught.value) == f"the bridge did not start; see {papers.log('bridge')}"
-    assert "missing.toml" in papers.log("bridge").read_text()
+    told = str(caught.value)
+    assert told.startswith("the bridge did not start (")
+    assert "missing.toml" in told
+    assert told.endswith(f"; see {papers.log('bridge')}")
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", ""),
+        ("Traceback\nValueError: no\n\n", "ValueError: no"),
+        ('{"level": "info", "msg": "= up"}\n{"level": "error", "msg": "! down"}\n', "! down"),
+        ("[1, 2]\n", "[1, 2]"),
+    ],
+)
+def test_the_last_words_of_a_log(log: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(log)
+    assert last_words(tmp_path / "a.log") == words
+    assert last_words(tmp_path / "missing.log") == ""
 
 
 async def test_a_child_is_ended_with_its_block(papers: Papers) -> None:
