@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bridge.calls.hunt import Candidate
 from bridge.calls.inbound import InboundSession
-from bridge.calls.session import CallSettings, Session
+from bridge.calls.session import CallSettings, Session, State
 from bridge.calls.words import Command, Input, PlatformCreated, ToSip, ToWorker
 from bridge.errors import MediaError
 from bridge.platforms.base import CallFacts, Created
@@ -100,6 +100,18 @@ def inbound(
         answer=answer,  # type: ignore[arg-type]
     )
     return Drive(session, session.start(0.0))
+
+
+def talking(**options: object) -> Drive:
+    call = inbound(**options)  # type: ignore[arg-type]
+    call.feed(opened(), created(), ready(), sip.Confirmed(call=CALL))
+    assert call.session.state is State.TALKING
+    return call
+
+
+def end_of(call: Drive) -> tuple[str, str, int]:
+    assert call.session.end is not None
+    return call.session.end.blame.value, call.session.end.reason, call.session.record.sip_status
 
 
 def brief(commands: list[Command]) -> list[str]:
