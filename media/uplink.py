@@ -62,6 +62,8 @@ class Uplink:
         """A packet in order: how many samples of silence go up before it, or DROP if it must not go at all."""
         gap = 0 if self._next_ts is None else ts_diff(timestamp, self._next_ts)
         self._next_ts = (timestamp + samples) & 0xFFFFFFFF
+        if not self._started:
+            return 0  # nobody listens yet, so nothing is owed
         behind = self.behind(now)
         fill = 0
         if 0 < gap < MAX_JUMP_S * self._rate_hz:
