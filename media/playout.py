@@ -9,6 +9,7 @@ Pure: encoded bytes and `now` in, frames out.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from media.codecs import Codec
@@ -16,8 +17,13 @@ from media.stats import Histogram
 
 MAX_QUEUE_MS = 60_000
 "Twice the 30 s that Ultravox may send ahead. Beyond it the oldest is dropped and counted."
-DRAIN_WINDOW_FRAMES = 50
-"A queue that was never shallower than this long is a standing queue."
+STANDING_MS = 500
+"A queue that has not been down to its target for this long is a standing queue, not jitter or a coarse message."
+DRAIN_MS = 500
+"What stands above the target is dropped within this time."
+NEVER = -math.inf
+SAME_UTTERANCE_S = 0.5
+"Audio that comes later than this after the queue ran dry is a new utterance, and the silence before it was meant."
 
 COUNTERS = ("played_ms", "flushed_ms", "overflow_ms", "drained_ms", "underruns")
 
@@ -29,7 +35,8 @@ class Playout:
         "_carry",
         "_carry_at",
         "_codec",
-        "_dry",
+        "_cut_every",
+        "_dry_since",
         "_flushed_at",
         "_frame_bytes",
         "_frames",
@@ -37,7 +44,7 @@ class Playout:
         "_limit",
         "_ptime_ms",
         "_surplus",
-        "_window",
+        "_ticks",
         "barge_in",
         "down",
         "drained_ms",
@@ -61,11 +68,14 @@ class Playout:
         self._carry = b""
         "Less than a frame, waiting for the rest of its utterance."
         self._carry_at = 0.0
-        self._dry = True
+        self._dry_since: float | None = NEVER
+        "When the queue ran dry; None while it holds something, NEVER when the silence is meant."
         self._flushed_at = 0.0
         self._least = self._limit
-        self._window = 0
+        self._ticks = 0
+        "Since the queue was last down to its target; `_least` is how shallow it has been in them."
         self._surplus = 0
+        self._cut_every = 1
         self.waited = 0.0
         "How long the last fresh frame waited for its tick, in seconds; -1.0 when the last tick had none."
         self.played_ms = 0
@@ -89,8 +99,13 @@ class Playout:
         heir = Playout(codec, ptime_ms, sends_ahead=sends_ahead)
         for name in ("down", "queued", "barge_in", *COUNTERS):
             setattr(heir, name, getattr(self, name))
-        for frame, arrived, _ in self._frames:
-            heir.push(codec.encode(self._codec.decode(frame)), arrived)
+        heir._flushed_at = self._flushed_at
+        heir._dry_since = self._dry_since
+        waiting = [(frame, arrived) for frame, arrived, _ in self._frames]
+        if self._carry:
+            waiting.append((self._carry, self._carry_at))
+        for data, arrived in waiting:
+            heir.push(codec.encode(self._codec.decode(data)), arrived)
         return heir
 
     def push(self, data: bytes, now: float) -> None:
@@ -116,8 +131,8 @@ class Playout:
         dropped_ms = len(self._frames) * self._ptime_ms + len(self._carry) * self._ptime_ms // self._frame_bytes
         self._frames.clear()
         self._carry = b""
-        self._surplus = 0
-        self._dry = True
+        self._at_target()
+        self._dry_since = NEVER
         self._flushed_at = now
         self.flushed_ms += dropped_ms
         return dropped_ms
@@ -138,35 +153,42 @@ class Playout:
         if fresh or not self.sends_ahead:
             self.down.add(waited)
             self.waited = waited
-        self._dry = False
+        if self._dry_since is not None:
+            self.underruns += now - self._dry_since < SAME_UTTERANCE_S
+            self._dry_since = None
         self.played_ms += self._ptime_ms
         return frame
 
     def _last_words(self, now: float) -> bytes | None:
         """The queue is empty: what is left of a frame is padded, once it is clear that nothing follows it."""
-        if self._carry and now - self._carry_at > 2 * self._ptime_ms / 1000:
-            frame = self._carry + self._codec.silence * (self._frame_bytes - len(self._carry))
-            self._carry = b""
-            self.played_ms += self._ptime_ms
-            self._dry = True
-            return frame
-        if not self._dry:
-            self._dry = True
-            self.underruns += 1
-        return None
+        if self._dry_since is None:
+            self._dry_since = now
+        if not self._carry or now - self._carry_at <= 2 * self._ptime_ms / 1000:
+            return None
+        frame = self._carry + self._codec.silence * (self._frame_bytes - len(self._carry))
+        self._carry = b""
+        self.played_ms += self._ptime_ms
+        return frame
 
     def _watch_depth(self) -> None:
-        """Drop what a stall has left standing: silent frames as they come up, any frame at the end of a window."""
+        """Drop what a stall has left standing: silent frames as they come up, any frame at even distances."""
         depth = len(self._frames)
+        if depth <= 1:
+            self._at_target()
+            return
         self._least = min(self._least, depth)
-        self._window += 1
-        if self._window >= DRAIN_WINDOW_FRAMES:
-            self._surplus = max(0, self._least - 1)
-            self._window, self._least = 0, self._limit
+        self._ticks += 1
+        if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
+            self._surplus = self._least - 1
+            self._cut_every = max(1, DRAIN_MS // self._ptime_ms // max(1, self._surplus))
+            self._ticks, self._least = 0, self._limit
         while self._surplus and len(self._frames) > 1 and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
-        if self._surplus and len(self._frames) > 1 and self._window % 3 == 0:
+        if self._surplus and len(self._frames) > 1 and self._ticks % self._cut_every == 0:
             self._drop_one()
+
+    def _at_target(self) -> None:
+        self._ticks, self._least, self._surplus = 0, self._limit, 0
 
     def _drop_one(self) -> None:
         self._frames.popleft()
