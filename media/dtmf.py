@@ -14,6 +14,8 @@ from dataclasses import dataclass
 DIGITS = "0123456789*#ABCD"
 _EVENT = struct.Struct(">BBH")
 END_PACKETS = 3
+REMEMBERED = 8
+"Events whose packets may still come late, or twice."
 LOST_END_S = 0.2
 "An event without news for this long has ended, its three end packets lost."
 
@@ -32,7 +34,8 @@ class DigitReceiver:
         self._timestamp: int | None = None
         self._event = 0
         self._duration = 0
-        self._told: int | None = None
+        self._told: deque[int] = deque(maxlen=REMEMBERED)
+        "Timestamps of the last events."
         self._heard_at = 0.0
 
     @property
@@ -45,45 +48,54 @@ class DigitReceiver:
         if len(payload) < _EVENT.size:
             return []
         event, flags, duration = _EVENT.unpack_from(payload)
-        if event >= len(DIGITS) or timestamp == self._told:
+        if event >= len(DIGITS) or timestamp in self._told:
             return []
         presses = []
         if self._timestamp is not None and timestamp != self._timestamp:
-            presses.append(self._finish())  # a new event: the end of the last one was lost
-        self._timestamp, self._event, self._duration, self._heard_at = timestamp, event, duration, now
+            presses += self._finish()  # a new event: the end of the last one was lost
+        if self._timestamp is None:
+            self._timestamp, self._event, self._duration = timestamp, event, 0
+        self._duration = max(self._duration, duration)  # packets of one event may overtake each other
+        self._heard_at = now
         if flags & 0x80:
-            presses.append(self._finish())
+            presses += self._finish()
         return presses
 
     def overdue(self, now: float) -> list[Press]:
         """Asked every tick: an event whose end packets were all lost."""
-        if self._timestamp is None or now - self._heard_at < LOST_END_S:
-            return []
-        return [self._finish()]
+        return self._finish() if now - self._heard_at >= LOST_END_S else []
 
-    def _finish(self) -> Press:
-        self._told, self._timestamp = self._timestamp, None
-        return Press(DIGITS[self._event], self._duration * 1000 // self._rate_hz)
+    def _finish(self) -> list[Press]:
+        if self._timestamp is None:
+            return []
+        self._told.append(self._timestamp)
+        self._timestamp = None
+        return [Press(DIGITS[self._event], self._duration * 1000 // self._rate_hz)]
 
 
 @dataclass(frozen=True, slots=True)
 class EventPacket:
     payload: bytes
     marker: bool
-    elapsed: int
-    "Samples since the event began: the RTP timestamp is the present one less this."
+    "The event begins: its RTP timestamp is the present one, and all its other packets bear it too."
 
 
 class DigitSender:
     """Sends queued digits, one packet per tick; between two digits it pauses. Poll once per ptime."""
 
     def __init__(self, clock_rate_hz: int, ptime_ms: int, *, press_ms: int = 100, pause_ms: int = 60) -> None:
-        self._step = clock_rate_hz * ptime_ms // 1000
-        self._press = max(1, press_ms // ptime_ms)
-        self._pause = max(1, pause_ms // ptime_ms)
+        self._rate_hz = clock_rate_hz
+        self._press_ms, self._pause_ms = press_ms, pause_ms
+        self.use_ptime(ptime_ms)
         self._digits: deque[str] = deque()
         self._at = 0
         self._rest = 0
+
+    def use_ptime(self, ptime_ms: int) -> None:
+        """Packets go out at this distance from now on (re-INVITE); what is queued stays."""
+        self._step = self._rate_hz * ptime_ms // 1000
+        self._press = max(1, self._press_ms // ptime_ms)
+        self._pause = max(1, self._pause_ms // ptime_ms)
 
     def press(self, digits: str) -> None:
         """Raises ValueError naming the first character that no telephone has."""
@@ -109,9 +121,8 @@ class DigitSender:
         packet = EventPacket(
             _EVENT.pack(DIGITS.index(self._digits[0]), 0x8A if ending else 0x0A, length),
             self._at == 1,
-            (self._at - 1) * self._step,
         )
-        if self._at == self._press + END_PACKETS:
+        if self._at >= self._press + END_PACKETS:
             self._digits.popleft()
             self._at, self._rest = 0, self._pause
         return packet

@@ -35,6 +35,8 @@ class NearEnd:
         self._sequence = secrets.randbits(16)
         self._timestamp = secrets.randbits(32)
         self._mark = True
+        self._event_began = 0
+        "Timestamp of the digit that is being sent."
         self._spec: NearSpec | None = None
         self._sdp_peer: Address = ("", 0)
         self._locked: Address | None = None
@@ -91,8 +93,7 @@ class NearEnd:
         if moved:
             self._sdp_peer = (spec.host, spec.port)
             self._locked, self._locked_by_sdp = None, False
-        if not self._started:
-            self.sender = DigitSender(self.codec.clock_rate_hz, spec.ptime_ms)
+        self.sender.use_ptime(spec.ptime_ms)
         self._negotiated_at = now
         self._last_heard = now
         self._mark = self._mark or resumed or moved
@@ -106,28 +107,28 @@ class NearEnd:
         try:
             packet = rtp.parse(data)
         except rtp.Malformed:
-            self.malformed += 1
+            self.malformed += not rtp.is_rtcp(data)  # the shortest reports are shorter than an RTP header
             return None
-        if 64 <= packet.payload_type <= 95 and rtp.is_rtcp(data):
+        payload_type = packet.payload_type
+        is_audio = payload_type == spec.payload_type
+        if not is_audio and payload_type not in (spec.dtmf_payload_type, COMFORT_NOISE):
+            self._refuse(packet, source, data)
             return None
-        is_event = packet.payload_type == spec.dtmf_payload_type
-        if source != self._locked and not self._accept(source, packet, is_event, now):
+        if source != self._locked and not self._accept(source, packet, now):
             self.wrong_source += 1
-            return None
-        if packet.payload_type != spec.payload_type and not is_event:
-            self.wrong_payload_type += packet.payload_type != COMFORT_NOISE
             return None
         if packet.ssrc != self._their_ssrc:
             self._new_ssrc(packet.ssrc)
         self.max_gap_s = max(self.max_gap_s, now - self._last_heard)
         self._last_heard = now
-        verdict = self.reception.arrive(packet.sequence, packet.timestamp, now)
-        if is_event:
-            self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
-            return None
+        verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
         if verdict == rtp.Reception.RESTART:
             self.uplink.new_stream()
-        elif verdict in (rtp.Reception.LATE, rtp.Reception.DUPLICATE):
+        if not is_audio:
+            if payload_type == spec.dtmf_payload_type:
+                self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
+            return None
+        if verdict in (rtp.Reception.LATE, rtp.Reception.DUPLICATE):
             return None
         payload = packet.payload
         quiet = not payload.translate(None, self.codec.quiet)
@@ -149,7 +150,7 @@ class NearEnd:
         out: list[bytes] = []
         for _ in range(frames):
             heard = playout.next(now) or self._silence
-            event = self.sender.poll() if self.sender.busy else None
+            event = self.sender.poll() if self.sender.busy and spec.receives else None
             if spec.receives:
                 if event is not None and spec.dtmf_payload_type >= 0:
                     out.append(self._event_packet(event, spec.dtmf_payload_type))
@@ -195,16 +196,22 @@ class NearEnd:
             ticks_skipped=self.ticks_skipped,
         )
 
-    def _accept(self, source: Address, packet: rtp.Packet, is_event: bool, now: float) -> bool:
+    def _refuse(self, packet: rtp.Packet, source: Address, data: bytes) -> None:
+        """Neither audio nor an event nor comfort noise: count it where an operator would look for it."""
+        if rtp.is_rtcp(data):
+            return  # it has no business on this port, and does no harm (RFC 5761)
+        if source in (self._locked, self._sdp_peer):
+            self.wrong_payload_type += 1
+        else:
+            self.wrong_source += 1
+
+    def _accept(self, source: Address, packet: rtp.Packet, now: float) -> bool:
         """Symmetric RTP with a lock: may this unlocked source speak for the caller?
 
         The SDP's own address always wins. Another one is believed only within the first seconds and while the SDP's
         address is silent (the caller is behind a NAT), or when the locked one has fallen silent and the stream goes on
         with the same SSRC, which a third party cannot know.
         """
-        assert self._spec is not None
-        if packet.payload_type != self._spec.payload_type and not is_event:
-            return False
         from_sdp = source == self._sdp_peer
         learning = self._locked is None and now - self._negotiated_at < LEARN_S
         moved = (
@@ -230,5 +237,6 @@ class NearEnd:
         return rtp.serialize(payload_type, self._sequence, self._timestamp, self._ssrc, payload, mark)
 
     def _event_packet(self, event: EventPacket, payload_type: int) -> bytes:
-        began = (self._timestamp - event.elapsed) & 0xFFFFFFFF
-        return rtp.serialize(payload_type, self._sequence, began, self._ssrc, event.payload, event.marker)
+        if event.marker:
+            self._event_began = self._timestamp
+        return rtp.serialize(payload_type, self._sequence, self._event_began, self._ssrc, event.payload, event.marker)
