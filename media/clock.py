@@ -134,10 +134,12 @@ class Alarm:
         except BlockingIOError:  # re-armed between the wake-up and the read
             return
         self._armed_for = 0.0
-        while self._heap and self._heap[0][0] <= time.monotonic():
-            _, self._running, function = heapq.heappop(self._heap)
-            again = function(time.monotonic())
-            if again is not None and self._running:
-                heapq.heappush(self._heap, (again, self._running, function))
-        self._running = 0
-        self._arm()
+        try:
+            while self._heap and self._heap[0][0] <= time.monotonic():
+                _, self._running, function = heapq.heappop(self._heap)
+                again = function(time.monotonic())
+                if again is not None and self._running:
+                    heapq.heappush(self._heap, (again, self._running, function))
+        finally:  # a function that raises is not called again; the others' time must come all the same
+            self._running = 0
+            self._arm()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import wave
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,7 @@ class Recording:
 
     def _write(self, taken: Taken, last: bool) -> None:
         if self.failed:
+            self._give_up()
             return
         try:
             self._left = np.concatenate([self._left, *(codec.decode(data) for codec, data in taken[0])])
@@ -95,6 +97,14 @@ class Recording:
         except (OSError, wave.Error) as error:
             self.failed = f"{type(error).__name__}: {error}"
             log.warning("! recording %s ended: %s", self.path, self.failed)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close the file as it is. What its buffer still holds may fail to get out once more, and that is known."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def _ready(self, last: bool) -> int:
         """Samples that both sides have; at the end, or when one side lags too far, the shorter is padded."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from media.dtmf import DIGITS
 from media.far import FarEar, FarFailure, Heard, PlatformHungUp, PressKeys, Ready
 from media.resample import Resampler
 from media.vad import SpeechDetector
@@ -64,11 +65,12 @@ def read_wav(path: Path, rate_hz: int) -> bytes:
         with wave.open(str(path), "rb") as file:
             if file.getsampwidth() != 2:
                 raise ScriptError(f"{path}: {8 * file.getsampwidth()}-bit samples; 16-bit PCM is needed")
-            pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
             channels, own_rate_hz = file.getnchannels(), file.getframerate()
+            frames = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
         raise ScriptError(f"{path}: {error}") from error
-    mono = pcm.reshape(-1, channels)[:, 0]
+    whole = len(frames) - len(frames) % (2 * channels)  # a file cut off in the middle of a frame
+    mono = np.frombuffer(frames[:whole], np.int16).reshape(-1, channels)[:, 0]
     return (mono if own_rate_hz == rate_hz else Resampler(own_rate_hz, rate_hz).push(mono)).tobytes()
 
 
@@ -87,15 +89,30 @@ def _parse_step(number: int, raw: dict[str, Any], rate_hz: int) -> Step:
                 return Wait(ms / 1000)
             case {"wait_for": ("speech" | "silence") as what}:
                 return WaitFor(
-                    what == "speech", raw.get("for_ms", 0) / 1000, raw.get("timeout_ms", DEFAULT_TIMEOUT_MS) / 1000
+                    what == "speech", _seconds(raw, "for_ms", 0), _seconds(raw, "timeout_ms", DEFAULT_TIMEOUT_MS)
                 )
             case {"digits": str(digits)}:
-                return Digits(digits)
+                return Digits(_keys(digits))
             case {"hangup": True}:
                 return Hangup()
     except ScriptError as error:
         raise ScriptError(f"step {number}: {error}") from error
     raise ScriptError(f"step {number}: {raw!r} is none of play, wait_ms, wait_for, digits, hangup")
+
+
+def _seconds(raw: dict[str, Any], key: str, default_ms: int) -> float:
+    value = raw.get(key, default_ms)
+    if not isinstance(value, int | float):
+        raise ScriptError(f"{key} is {value!r}, not a number")
+    return value / 1000
+
+
+def _keys(digits: str) -> str:
+    """Checked here, because a digit that no telephone has would fail only in mid-call."""
+    for digit in digits:
+        if digit not in DIGITS:
+            raise ScriptError(f"{digit!r} is no DTMF digit")
+    return digits
 
 
 class Script:
