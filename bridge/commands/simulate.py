@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.WARNING if args.quiet else logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING if args.quiet else logging.INFO, format="%(asctime)s %(message)s")
+    for noisy in ("uvicorn", "picows", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         simulator = Simulator(
             args.service,
@@ -53,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         )
         uvloop.run(_serve(simulator))
     except (OSError, ValueError) as error:
-        print(f"puente simulate: {error}", flush=True)
+        print(f"puente simulate: {error}", file=sys.stderr)
         return 1
     return 0
 

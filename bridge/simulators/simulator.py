@@ -73,10 +73,14 @@ class Simulator:
         return self.account.calls
 
     async def start(self) -> None:
-        """Returns when both ports listen."""
-        await self._media.start(self._host, self._media_port)
+        """Returns when both ports listen. OSError when one of them cannot be had; neither is then held."""
+        listener = _bound(self._host, self._port)
+        try:
+            await self._media.start(self._host, self._media_port)
+        except OSError:
+            listener.close()
+            raise
         self.account.media_url = f"ws://{_in_url(self._host)}:{self._media.port}"
-        listener = socket.create_server((self._host, self._port), backlog=1024)
         self.url = self.account.rest_url = f"http://{_in_url(self._host)}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             Starlette(routes=self._service.routes),
@@ -117,6 +121,11 @@ class Simulator:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
 
 
 def _in_url(host: str) -> str:

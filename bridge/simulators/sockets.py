@@ -6,6 +6,7 @@ An echo is answered inside the frame callback, from the buffer the frame came in
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from picows import (
 )
 
 from bridge.simulators.calls import Close, Opened, Out, Refusal, Session, SimulatedCall
+
+log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 
@@ -250,7 +253,13 @@ class MediaPort:
 
     def opened(self, socket: MediaSocket) -> None:
         self._sockets[socket.call.id] = socket
+        log.info("= call %d joined", socket.call.number)
 
     def closed(self, socket: MediaSocket) -> None:
         if self._sockets.get(socket.call.id) is socket:
             del self._sockets[socket.call.id]
+            call = socket.call
+            log.info(
+                "= call %d ended: %s, heard %.1f s, said %.1f s",
+                *(call.number, call.end_reason, call.received_ms / 1000, call.sent_ms / 1000),
+            )

@@ -242,3 +242,20 @@ async def test_stopping_ends_the_calls_and_twice_is_once() -> None:
         assert socket.close_code == 1001
         (call,) = simulator.calls
         assert call.ended
+
+
+async def test_a_port_that_is_taken_leaves_no_other_one_open() -> None:
+    async with Simulator("vapi") as simulator:
+        rest_port, media_port = (int(url.rpartition(":")[2]) for url in (simulator.url, simulator.account.media_url))
+        for port, other in ((rest_port, 0), (0, media_port)):
+            with pytest.raises(OSError, match="in use"):
+                await Simulator("vapi", port=port, media_port=other).start()
+
+
+async def test_a_simulator_can_live_on_ipv6() -> None:
+    async with Simulator("ultravox", host="::1") as simulator:
+        assert simulator.url.startswith("http://[::1]:")
+        answer = await create(simulator, "ultravox")
+        async with websockets.connect(media_url(answer)) as socket:
+            await socket.send(FRAME)
+            assert await next_audio(socket) == FRAME
