@@ -1,18 +1,17 @@
 """PJSUA2, and the only file that knows it: commands become its calls, its callbacks become our events.
 
-    commands -> Endpoint.perform        \\                     / _Leg      one call
+    commands -> Endpoint.switchboard    \\                     / _Leg      one call
                 Endpoint.pump            > PJSUA2, no thread  <  _Account  one trunk, or the nameless local one
     events   <- emit()                  /                     \\ _Stack    which account an INVITE is for
 
 Everything runs in the one thread that called `open`. What PJSUA2 wants of its users, each of it learnt the hard way:
-a `Call` without a reference is hung up with 603, so `_legs` keeps them; what a callback is given dies with the callback
+a `Call` without a reference is hung up with 603, so the switchboard keeps them; what a callback is given dies with it
 (it lies on the C stack), so values are copied out; a `Call` is not dropped inside its own callback, so ended ones wait
 for the pump; an exception in a callback is swallowed by SWIG, so `guarded` logs it and ends the call.
 """
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,29 +24,25 @@ from sip.border import SipError, guarded, log_line
 from sip.headers import Message, info_digit, parse_message, sdp_of
 from sip.negotiation import Negotiation
 from sip.switchboard import Switchboard
-from sip.trunks import Registrar, Sources, address_of, domain_of, target_uri
-
-log = logging.getLogger("sip")
+from sip.trunks import LOCAL, Registrar, Sources, address_of, domain_of, our_uri, target_uri
 
 T1_MS = 500
 "RFC 3261, 17.1.1.1."
 FROM_THE_PEER = frozenset({pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_EVENT_TX_MSG})
 "What moved a transaction: a message, or our answer to one (487 after CANCEL). Else a timer or a transport error."
 TRANSPORTS = {
-    ("udp", False): pj.PJSIP_TRANSPORT_UDP,
-    ("udp", True): pj.PJSIP_TRANSPORT_UDP6,
-    ("tcp", False): pj.PJSIP_TRANSPORT_TCP,
-    ("tcp", True): pj.PJSIP_TRANSPORT_TCP6,
+    "udp": (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_UDP6),
+    "tcp": (pj.PJSIP_TRANSPORT_TCP, pj.PJSIP_TRANSPORT_TCP6),
 }
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(what: str = "") -> Iterator[None]:
     """The border: nobody above ever sees a PJSUA2 error."""
     try:
         yield
     except pj.Error as error:
-        raise SipError(f"{error.title}: {error.reason}") from None
+        raise SipError(f"{what or error.title}: {error.reason}") from None
 
 
 class _Log(pj.LogWriter):
@@ -62,15 +57,13 @@ class _Stack(pj.Endpoint):
 
     name = ""
 
-    def __init__(self, accounts: dict[str, _Account], sources: Sources) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
-        self._accounts, self._sources = accounts, sources
+        self.endpoint = endpoint
 
     @guarded
     def onSelectAccount(self, prm: Any) -> None:
-        account = self._accounts.get(self._sources.trunk_of(address_of(prm.rdata.srcAddress)) or "")
-        if account is not None:
-            prm.accountIndex = account.getId()
+        prm.accountIndex = self.endpoint.account_of(prm.rdata.srcAddress).getId()
 
     def on_failure(self) -> None:
         """PJSUA then chooses the account by the To header."""
@@ -79,11 +72,10 @@ class _Stack(pj.Endpoint):
 class _Account(pj.Account):
     """One trunk at the stack."""
 
-    def __init__(self, endpoint: Endpoint, trunk: m.TrunkAccount | None) -> None:
+    def __init__(self, endpoint: Endpoint, trunk: m.TrunkAccount) -> None:
         super().__init__()
-        self.endpoint, self.trunk = endpoint, trunk
-        self.name = trunk.name if trunk else ""
-        self._registrar = Registrar(self.name, trunk.retry_s if trunk else 0)
+        self.endpoint, self.trunk, self.name = endpoint, trunk, trunk.name
+        self._registrar = Registrar(trunk, self._register, endpoint.emit, endpoint.later)
 
     @guarded
     def onIncomingCall(self, prm: Any) -> None:
@@ -93,7 +85,7 @@ class _Account(pj.Account):
     def onRegState(self, prm: Any) -> None:
         if prm.code // 100 == 2:
             self.endpoint.on_registrar_heard(self.name, address_of(prm.rdata.srcAddress))
-        self._on_answer(prm.code, prm.reason, prm.expiration)
+        self._registrar.on_answer(prm.code, prm.reason, prm.expiration)
 
     @guarded
     def onIncomingSubscribe(self, prm: Any) -> None:
@@ -101,27 +93,17 @@ class _Account(pj.Account):
 
     def leave(self) -> None:
         """Un-register, if we ever did."""
-        self._registrar.is_leaving = True
+        self._registrar.leave()
         if self.is_registered():
-            self.setRegistration(False)
+            with translated(f"trunk {self.name}"):
+                self.setRegistration(False)
 
     def is_registered(self) -> bool:
         return bool(self.getInfo().regIsActive)
 
     def _register(self) -> None:
-        if self._registrar.is_leaving:
-            return
-        try:
-            with translated():
-                self.setRegistration(True)
-        except SipError as error:  # e.g. the registrar's name does not resolve just now
-            self._on_answer(pj.PJSIP_SC_SERVICE_UNAVAILABLE, str(error), 0)
-
-    def _on_answer(self, status: int, reason: str, expires_s: int) -> None:
-        told = self._registrar.on_answer(status, reason, expires_s)
-        self.endpoint.emit(told)
-        if told.retry_in_s:
-            self.endpoint.later(told.retry_in_s, self._register)
+        with translated():
+            self.setRegistration(True)
 
     def on_failure(self) -> None:
         """An INVITE that could not be taken in is refused by PJSUA when its `Call` is collected."""
@@ -132,7 +114,7 @@ class _Leg(pj.Call):
 
     def __init__(self, endpoint: Endpoint, account: _Account, name: str, call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(account, call_id)
-        self.endpoint, self.name = endpoint, name
+        self.endpoint, self.account, self.name, self.emit = endpoint, account, name, endpoint.emit
         self.sip_call_id = ""
         self.is_inbound = call_id != pj.PJSUA_INVALID_ID
         self.negotiation = Negotiation(name)
@@ -148,12 +130,12 @@ class _Leg(pj.Call):
         match info.state:
             case pj.PJSIP_INV_STATE_EARLY if not self.is_inbound:
                 self.early_sdp = _received_sdp(prm) or self.early_sdp
-                self._emit(m.Ringing(call=self.name, status=status, sdp=_received_sdp(prm)))
+                self.emit(m.Ringing(call=self.name, status=status, sdp=_received_sdp(prm)))
             case pj.PJSIP_INV_STATE_CONNECTING if not self.is_inbound:
-                self._emit(m.Answered(call=self.name, sdp=_received_sdp(prm) or self.early_sdp))
+                self.emit(m.Answered(call=self.name, sdp=_received_sdp(prm) or self.early_sdp))
             case pj.PJSIP_INV_STATE_CONFIRMED:
                 self.negotiation.is_confirmed = True
-                self._emit(m.Confirmed(call=self.name))
+                self.emit(m.Confirmed(call=self.name))
             case pj.PJSIP_INV_STATE_DISCONNECTED:
                 said = self.hung_up.reason if self.hung_up else ""
                 self.endpoint.switchboard.on_ended(self, status, said or reason, self._ended_by(prm))
@@ -161,10 +143,7 @@ class _Leg(pj.Call):
     def _ended_by(self, prm: Any) -> Literal["remote", "local", "error"]:
         if self.hung_up is not None:
             return "local"
-        event = prm.e
-        if event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type in FROM_THE_PEER:
-            return "remote"
-        return "error"
+        return "remote" if _cause(prm) in FROM_THE_PEER else "error"
 
     @guarded
     def onCallSdpCreated(self, prm: Any) -> None:
@@ -173,27 +152,25 @@ class _Leg(pj.Call):
         if text:
             prm.sdp.wholeSdp = text
         if told:
-            self._emit(told)
+            self.emit(told)
 
     @guarded
     def onCallRxReinvite(self, prm: Any) -> None:
         prm.isAsync = True
-        self._emit(self.negotiation.on_reoffer(prm.offer.wholeSdp))
+        self.emit(self.negotiation.on_reoffer(prm.offer.wholeSdp))
 
     @guarded
     def onCallMediaState(self, prm: Any) -> None:
-        told = self.negotiation.on_agreed(pj.puenteCallSdp(self.getId(), 1))
-        if told:
-            self._emit(told)
+        if told := self.negotiation.on_agreed(pj.puenteCallSdp(self.getId(), 1)):
+            self.emit(told)
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:
         event = prm.e.body.tsxState
         if event.type != pj.PJSIP_EVENT_RX_MSG or event.tsx.method != "INFO" or event.tsx.role != pj.PJSIP_ROLE_UAS:
             return
-        digit = info_digit(parse_message(event.src.rdata.wholeMsg))
-        if digit:
-            self._emit(m.InfoDigit(call=self.name, digit=digit[0], duration_ms=digit[1]))
+        if digit := info_digit(parse_message(event.src.rdata.wholeMsg)):
+            self.emit(m.InfoDigit(call=self.name, digit=digit[0], duration_ms=digit[1]))
 
     @guarded
     def onCallTransferRequest(self, prm: Any) -> None:
@@ -202,7 +179,7 @@ class _Leg(pj.Call):
     onCallReplaceRequest = onCallTransferRequest
 
     def on_failure(self) -> None:
-        self.endpoint.later(0, lambda: self.endpoint.perform(m.Hangup(call=self.name, status=500)))
+        self.endpoint.later(0, lambda: self.endpoint.switchboard.perform(m.Hangup(call=self.name, status=500)))
 
     # --- what we are told to do
 
@@ -227,9 +204,7 @@ class _Leg(pj.Call):
             pj.Call.answer(self, prm)
 
     def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None:
-        if (
-            self.negotiation.is_confirmed and self.negotiation.is_asked
-        ):  # nobody may be left waiting for the answer to a re-INVITE
+        if self.negotiation.is_reasked:  # nobody may be left waiting for the answer to a re-INVITE
             self.refuse_reoffer(pj.PJSIP_SC_REQUEST_TERMINATED)
         self.hung_up = self.hung_up or command
         prm = _call_prm(command.status)
@@ -239,25 +214,27 @@ class _Leg(pj.Call):
         with translated():
             self.hangup(prm)
 
-    def dial(self, command: m.Dial, uri: str, from_uri: str) -> None:
+    def dial(self, command: m.Dial) -> None:
+        trunk, host = self.account.trunk, self.endpoint.host
         self.negotiation.ours = command.sdp
         prm = _call_prm(0)
-        prm.txOption.localUri = from_uri
+        prm.txOption.localUri = f"<{our_uri(trunk, host, command.from_user)}>"
         _add_headers(prm, command.headers)
         with translated():
-            self.makeCall(uri, prm)
+            self.makeCall(target_uri(command.uri, domain_of(trunk, host)), prm)
             self.sip_call_id = self.getInfo().callIdString
 
-    def _emit(self, event: m.AnyEvent) -> None:
-        self.endpoint.emit(event)
+
+def _cause(prm: Any) -> int:
+    """What moved the call on: a message, a timer, a transport error."""
+    return int(prm.e.body.tsxState.type if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else prm.e.type)
 
 
 def _received_sdp(prm: Any) -> str:
     """The SDP of the response that moved the call on."""
-    event = prm.e.body.tsxState
-    if prm.e.type != pj.PJSIP_EVENT_TSX_STATE or event.type != pj.PJSIP_EVENT_RX_MSG:
+    if _cause(prm) != pj.PJSIP_EVENT_RX_MSG:
         return ""
-    return sdp_of(parse_message(event.src.rdata.wholeMsg))
+    return sdp_of(parse_message(prm.e.body.tsxState.src.rdata.wholeMsg))
 
 
 def _call_prm(status: int) -> Any:
@@ -282,48 +259,50 @@ class Endpoint:
     ) -> None:
         """`later(seconds, function)` is the loop's: PJSIP's own timers are not for us."""
         self.emit, self.later = emit, later
-        self.switchboard = Switchboard(emit)
+        self.switchboard = Switchboard(emit, self._new_leg)
+        self.host = ""
+        self._sources = Sources(())
+        self._stack = _Stack(self)
         self._accounts: dict[str, _Account] = {}
 
     def open(self, start: m.Start) -> m.Started:
         """Raises SipError naming what was wrong, e.g. a port in use."""
         options = start.options
+        self.host = options.public_host or options.host
         self._sources = Sources(start.trunks)
-        self._stack = _Stack(self._accounts, self._sources)
         with translated():
             self._stack.libCreate()
             self._stack.libInit(_endpoint_config(options))
             pj.puenteSetTimers(T1_MS, options.transaction_timeout_ms)
-            pj.puenteGateStart()
+        if pj.puenteGateStart() != pj.PJ_SUCCESS:
+            raise SipError("the gate in front of the stack could not be put up")
         self._admit()
-        started = m.Started(
-            udp_port=self._bind("udp", options.udp_port, options), tcp_port=self._bind("tcp", options.tcp_port, options)
-        )
+        udp_port = self._bind("udp", options.udp_port, options)
+        tcp_port = self._bind("tcp", options.tcp_port, options)
         with translated():
             self._stack.libStart()
-            self._host = options.public_host or options.host
-            for trunk in (None, *start.trunks):
-                account = _Account(self, trunk)
-                account.create(_account_config(trunk, self._host), trunk is None)
-                self._accounts[account.name] = account
-        return started
+        for trunk in (LOCAL, *start.trunks):
+            self._open_account(trunk)
+        return m.Started(udp_port=udp_port, tcp_port=tcp_port)
+
+    def _open_account(self, trunk: m.TrunkAccount) -> None:
+        account = _Account(self, trunk)
+        with translated(f"trunk {trunk.name}"):
+            account.create(_account_config(trunk, self.host), trunk is LOCAL)
+        self._accounts[account.name] = account
 
     def _bind(self, kind: str, port: int, options: m.EndpointOptions) -> int:
         if port < 0:
             return -1
         config = pj.TransportConfig()
         config.boundAddress, config.port, config.publicAddress = options.host, port, options.public_host
-        try:
-            transport = self._stack.transportCreate(TRANSPORTS[kind, ":" in options.host], config)
+        with translated(f"{kind} port {port} on {options.host}"):
+            transport = self._stack.transportCreate(TRANSPORTS[kind][":" in options.host], config)
             return int(self._stack.transportGetInfo(transport).localName.rpartition(":")[2])
-        except pj.Error as error:
-            raise SipError(f"{kind} port {port} on {options.host}: {error.reason}") from None
 
     def _admit(self) -> None:
         if pj.puenteGateAllow("\n".join(self._sources.networks())) < 0:
             raise SipError("too many source addresses of trunks")
-
-    # --- the loop's side
 
     def fileno(self) -> int:
         """Readable when `pump` has work."""
@@ -341,63 +320,41 @@ class Endpoint:
         return int(pj.puenteCallCount())
 
     def report(self) -> None:
-        """Once a second: what the gate dropped and what the stack refused without asking us."""
         self.switchboard.report(pj.puenteGateTakeDropped(), pj.puenteGateTakeRefused())
 
-    # --- commands
-
-    def perform(self, command: m.AnyCommand) -> None:
-        if isinstance(command, m.Dial):
-            self._dial(command)
-        else:
-            self.switchboard.perform(command)
-
-    def _dial(self, command: m.Dial) -> None:
-        account = self._accounts.get(command.trunk) if command.trunk else self._default_account()
+    def _new_leg(self, command: m.Dial) -> _Leg:
+        peers = (name for name, one in self._accounts.items() if name and one.trunk.kind == "peer")
+        account = self._accounts.get(command.trunk or next(peers, ""))
         if account is None:
-            why = f"no trunk is called {command.trunk}"
-            self.emit(m.Ended(call=command.call, status=404, reason=why, by="error"))
-            return
-        domain = domain_of(account.trunk, self._host)
-        leg = _Leg(self, account, command.call)
-        self.switchboard.add(leg)
-        user = account.trunk.username if account.trunk and account.trunk.username else command.from_user
-        try:
-            leg.dial(command, target_uri(command.uri, domain), f"<sip:{user}@{domain}>")
-        except SipError as error:
-            self.switchboard.on_ended(leg, 500, str(error), "error")
+            raise SipError(f"no trunk is called {command.trunk}")
+        return _Leg(self, account, command.call)
 
-    def _default_account(self) -> _Account:
-        peers = (one for one in self._accounts.values() if one.trunk and one.trunk.kind == "peer")
-        return next(peers, self._accounts[""])
-
-    def hang_up_all(self) -> None:
-        for name in self.switchboard:
-            self.perform(m.Hangup(call=name, status=503))
+    def leave(self) -> None:
+        """Ends all calls and gives the registrations back; `is_quiet` tells when that is done."""
+        self.switchboard.leave()
         for account in self._accounts.values():
-            with translated():
-                account.leave()
+            account.leave()
 
     def is_quiet(self) -> bool:
         """No call stands and no registration is left."""
         return not self.switchboard and not any(account.is_registered() for account in self._accounts.values())
 
     def close(self) -> None:
-        """The stack is taken down; whatever still stands is cut off. May be called twice."""
+        """The stack is taken down; whatever still stands is cut off. Needed after a failed `open` too."""
         self.switchboard.forget()
         while self._accounts:
             self._accounts.popitem()[1].shutdown()
         with translated():
             self._stack.libDestroy()
 
-    # --- what accounts and legs report
+    def account_of(self, source: str) -> _Account:
+        return self._accounts[self._sources.trunk_of(address_of(source)) or ""]
 
     def on_incoming(self, account: _Account, call_id: int, invite: Message, source: str) -> None:
         leg = _Leg(self, account, secrets.token_hex(6), call_id)
         leg.sip_call_id = invite.first("call-id")
         leg.negotiation.on_invite(sdp_of(invite))
-        trunk = self._sources.trunk_of(address_of(source)) or account.name
-        self.switchboard.on_incoming(leg, trunk, source, invite)
+        self.switchboard.on_incoming(leg, account.name, source, invite)
 
     def on_registrar_heard(self, trunk: str, address: str) -> None:
         """A registrar's name led here: calls of that trunk come from there too."""
@@ -407,34 +364,29 @@ class Endpoint:
 
 def _endpoint_config(options: m.EndpointOptions) -> Any:
     config = pj.EpConfig()
-    config.uaConfig.threadCnt = 0
-    config.uaConfig.mainThreadOnly = True
+    config.uaConfig.threadCnt, config.uaConfig.mainThreadOnly = 0, True
     config.uaConfig.maxCalls = options.max_calls
     config.uaConfig.userAgent = options.user_agent
     for server in options.name_servers:
         config.uaConfig.nameserver.append(server)
-    config.medConfig.hasIoqueue = False
-    config.medConfig.threadCnt = 0
+    config.medConfig.hasIoqueue, config.medConfig.threadCnt = False, 0
     writer = _Log()
     writer.__disown__()  # libDestroy deletes it
     config.logConfig.writer = writer
     config.logConfig.level = config.logConfig.consoleLevel = options.log_level
-    config.logConfig.decor = 0
-    config.logConfig.msgLogging = False
+    config.logConfig.decor, config.logConfig.msgLogging = 0, False
     return config
 
 
-def _account_config(trunk: m.TrunkAccount | None, host: str) -> Any:
+def _account_config(trunk: m.TrunkAccount, host: str) -> Any:
     config = pj.AccountConfig()
-    config.idUri = f"sip:{(trunk and trunk.username) or 'puente'}@{domain_of(trunk, host)}"
+    config.idUri = our_uri(trunk, host)
     config.mediaConfig.useLoopMedTp = True  # no sockets: RTP belongs to the media workers
     config.mediaConfig.lockCodecEnabled = False  # no re-INVITE of its own when an answer lists two codecs
     config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL  # otherwise PJSUA refuses RTP/SAVP before we are asked
     config.mediaConfig.srtpSecureSignaling = 0
     config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
-    if trunk is None:
-        return config
     if trunk.proxy:
         config.sipConfig.proxies.append(trunk.proxy if ";lr" in trunk.proxy else f"{trunk.proxy};lr")
     if trunk.username:

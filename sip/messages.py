@@ -78,7 +78,11 @@ class Start(Command):
 
 
 class Ring(Command):
-    """Provisional answer: 180, or 183 with `sdp` for early media."""
+    """Provisional answer: 180, or 183 with `sdp` for early media.
+
+    Without `sdp` it does nothing for an INVITE without SDP: the stack makes the offer with its first response, and
+    cannot change it in the 200.
+    """
 
     call: str
     status: int = 180
@@ -215,8 +219,9 @@ class Negotiated(Event):
 class Reoffer(Event):
     """re-INVITE or UPDATE with `sdp`, to be answered by `AnswerReoffer` or `RefuseReoffer`.
 
-    An empty `sdp` asks for our offer; what the remote makes of it comes as `Negotiated`. A change that the hook had to
-    answer on the spot (UPDATE) comes with `answered` true: it is told, not asked.
+    A change that the stack had to answer on the spot (UPDATE) comes with `answered` true: it is told, not asked. A
+    re-INVITE without SDP is answered on the spot too, with what we said last as the offer; what the remote makes of it
+    comes as `Negotiated`.
     """
 
     call: str

@@ -28,6 +28,11 @@ class Negotiation:
         self.is_offering = False
         "Ours is an offer: what they make of it comes with their ACK or 200."
 
+    @property
+    def is_reasked(self) -> bool:
+        """The offer of a re-INVITE is open."""
+        return self.is_confirmed and self.is_asked
+
     def on_invite(self, offer: str) -> None:
         self.is_asked, self.is_offering = True, not offer
 

@@ -101,19 +101,29 @@ class Process:
         if not isinstance(start, m.Start):
             raise TypeError(f"the first message must be Start, not {type(start).__name__}")
         try:
-            started = self._endpoint.open(start)
+            if not self._open(start):
+                return 1
+            self._listen()
+            await self._wind_up(await self._stop)
+            return 0
+        finally:
+            self._endpoint.close()  # without it the interpreter hangs in its exit
+
+    def _open(self, start: m.Start) -> bool:
+        try:
+            self._parent.send(self._endpoint.open(start))
         except SipError as error:
+            log.error("cannot start: %s", error)
             self._parent.send(m.StartFailed(why=str(error)))
-            return 1
-        self._parent.send(started)
+            return False
+        return True
+
+    def _listen(self) -> None:
         self._loop.add_reader(self._endpoint.fileno(), self._pump)
         self._loop.add_reader(self._sock, self._on_commands)
         self._loop.add_signal_handler(signal.SIGTERM, self.stop, m.Stop().grace_ms)
         self._arm()
         self._report()
-        grace_ms = await self._stop
-        await self._wind_up(grace_ms / 1000)
-        return 0
 
     def stop(self, grace_ms: int) -> None:
         if not self._stop.done():
@@ -165,14 +175,14 @@ class Process:
             case m.Stop():
                 self.stop(command.grace_ms)
             case _:
-                self._endpoint.perform(command)
+                self._endpoint.switchboard.perform(command)
 
     # --- the end
 
-    async def _wind_up(self, grace_s: float) -> None:
+    async def _wind_up(self, grace_ms: int) -> None:
         """BYE and un-REGISTER go out and have the grace to be answered."""
-        deadline = self._loop.time() + grace_s
-        self._endpoint.hang_up_all()
+        deadline = self._loop.time() + grace_ms / 1000
+        self._endpoint.leave()
         self._arm()
         while not self._endpoint.is_quiet() and self._loop.time() < deadline:  # noqa: ASYNC110 - PJSIP has no future for it
             await asyncio.sleep(0.02)
@@ -180,7 +190,7 @@ class Process:
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._endpoint.fileno())
-        self._endpoint.close()
+        self._loop.remove_reader(self._sock)
 
 
 class JsonLines(logging.Formatter):

@@ -7,7 +7,7 @@ Line    -> Switchboard.on_incoming, on_ended -> Event
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from sip import messages as m
@@ -23,6 +23,7 @@ class Line(Protocol):
     name: str
     sip_call_id: str
 
+    def dial(self, command: m.Dial) -> None: ...
     def ring(self, command: m.Ring) -> None: ...
     def answer(self, sdp: str) -> None: ...
     def refuse_reoffer(self, status: int) -> None: ...
@@ -32,32 +33,36 @@ class Line(Protocol):
 class Switchboard:
     """Who is on which line."""
 
-    def __init__(self, emit: Callable[[m.AnyEvent], None]) -> None:
-        self.emit = emit
+    def __init__(self, emit: Callable[[m.AnyEvent], None], new_line: Callable[[m.Dial], Line]) -> None:
+        """`new_line` makes one that has not dialled yet; raises SipError when there is no such trunk."""
+        self.emit, self._new_line = emit, new_line
         self._lines: dict[str, Line] = {}
         self._ended: list[Line] = []
         self._settled: set[str] = set()
         "SIP Call-IDs whose refusals, if any, have been told by other events."
+        self._is_leaving = False
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __iter__(self) -> Iterator[str]:
-        """Names; a copy, because hanging up takes them out."""
-        return iter(list(self._lines))
-
-    def add(self, line: Line) -> None:
-        self._lines[line.name] = line
-
     def forget(self) -> None:
         """Lets go of the lines that have ended. Not to be called by one of them: it would saw off its own branch."""
         self._ended.clear()
+
+    def leave(self) -> None:
+        """Hangs up everybody; whoever calls from now on is told to try elsewhere."""
+        self._is_leaving = True
+        for name in list(self._lines):
+            self.perform(m.Hangup(call=name, status=503))
 
     # --- commands
 
     def perform(self, command: m.AnyCommand) -> None:
         """A command for a call that is gone is nothing wrong: a BYE has crossed it."""
         name = getattr(command, "call", "")
+        if isinstance(command, m.Dial):
+            self._dial(command)
+            return
         line = self._lines.get(name)
         if line is None:
             log.debug("%s for no call", type(command).__name__, extra={"call": name})
@@ -84,10 +89,22 @@ class Switchboard:
             case m.Hangup():
                 line.hang_up(command)
 
+    def _dial(self, command: m.Dial) -> None:
+        """Known before it dials: what happens to it may happen at once."""
+        try:
+            line = self._lines[command.call] = self._new_line(command)
+            line.dial(command)
+        except SipError as error:
+            self._lines.pop(command.call, None)
+            self.emit(m.Ended(call=command.call, status=500, reason=str(error), by="error"))
+
     # --- what the stack reports
 
     def on_incoming(self, line: Line, trunk: str, source: str, invite: Message) -> None:
-        self.add(line)
+        self._lines[line.name] = line
+        if self._is_leaving:
+            self.perform(m.Hangup(call=line.name, status=503))
+            return
         from_name, from_uri = name_and_uri(invite.first("from"))
         self.emit(
             m.Incoming(

@@ -8,7 +8,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from sip.border import SipError
 from sip.messages import Registration, TrunkAccount
+
+LOCAL = TrunkAccount(name="", kind="peer")
+"Nobody's trunk: calls to anywhere go out over it when there is no other."
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -31,9 +35,14 @@ def address_of(source: str) -> str:
     return source.rpartition(":")[0].strip("[]")
 
 
-def domain_of(trunk: TrunkAccount | None, host: str) -> str:
+def domain_of(trunk: TrunkAccount, host: str) -> str:
     """The host part of our identity towards a trunk; `host`, our own, where nothing better is known."""
-    return (trunk and (trunk.domain or host_of(trunk.registrar))) or host
+    return trunk.domain or host_of(trunk.registrar) or host
+
+
+def our_uri(trunk: TrunkAccount, host: str, user: str = "puente") -> str:
+    """Who we are towards a trunk. A trunk that knows us by name insists on that name."""
+    return f"sip:{trunk.username or user}@{domain_of(trunk, host)}"
 
 
 def target_uri(uri: str, domain: str) -> str:
@@ -50,7 +59,7 @@ class Sources:
         self._trunks: dict[Network, str] = {}
         for trunk in trunks:
             for source in trunk.sources:
-                self._trunks.setdefault(ipaddress.ip_network(source, strict=False), trunk.name)
+                self._trunks.setdefault(_network(trunk, source), trunk.name)
             for uri in (trunk.registrar, trunk.proxy):
                 self.learn(trunk.name, host_of(uri))
 
@@ -77,33 +86,60 @@ class Sources:
         return [str(network) for network in self._trunks]
 
 
+def _network(trunk: TrunkAccount, source: str) -> Network:
+    try:
+        return ipaddress.ip_network(source, strict=False)
+    except ValueError:
+        raise SipError(f"trunk {trunk.name}: source {source!r} is no address or CIDR range") from None
+
+
 def retry_in(failures: int, first_s: float, roll: Callable[[], float] = random.random) -> float:
     """Seconds to wait before registering again after so many failures in a row (RFC 5626, 4.5)."""
     return min(60.0, 2.0 ** min(failures - 1, 6)) * first_s * (0.5 + roll() / 2)
 
 
 class Registrar:
-    """What the answers to our REGISTERs mean, and when to try again."""
+    """Keeps one trunk registered: tells what the answers to our REGISTERs mean, and tries again after failures."""
 
-    def __init__(self, trunk: str, first_s: float, roll: Callable[[], float] = random.random) -> None:
-        self._trunk, self._first_s, self._roll = trunk, first_s, roll
+    def __init__(
+        self,
+        trunk: TrunkAccount,
+        register: Callable[[], None],
+        emit: Callable[[Registration], None],
+        later: Callable[[float, Callable[[], None]], object],
+        roll: Callable[[], float] = random.random,
+    ) -> None:
+        """`register` sends one and may raise SipError; the stack refreshes a registration that stands by itself."""
+        self._trunk, self._register, self._emit, self._later, self._roll = trunk, register, emit, later, roll
         self._failures = 0
-        self.is_leaving = False
-        "We gave the registration back: nothing is to be tried again."
+        self._is_leaving = False
 
-    def on_answer(self, status: int, reason: str, expires_s: int) -> Registration:
-        """The state to tell; register again after its `retry_in_s` if that is not 0."""
+    def leave(self) -> None:
+        """The registration is given back: nothing is to be tried again."""
+        self._is_leaving = True
+
+    def on_answer(self, status: int, reason: str, expires_s: int) -> None:
         if status // 100 == 2 and expires_s > 0:
             self._failures = 0
-            return self._state("registered", status, reason, expires_s=expires_s)
-        if self.is_leaving:
-            return self._state("unregistered", status, reason)
-        refused = status in REFUSED or status >= 600
-        self._failures = max(self._failures + 1, REFUSED_HEAD_START if refused else 1)
-        wait_s = round(retry_in(self._failures, self._first_s, self._roll), 1)
-        return self._state("refused" if refused else "unreachable", status, reason, retry_in_s=wait_s)
+            self._tell("registered", status, reason, expires_s=expires_s)
+        elif self._is_leaving:
+            self._tell("unregistered", status, reason)
+        else:
+            refused = status in REFUSED or status >= 600
+            self._failures = max(self._failures + 1, REFUSED_HEAD_START if refused else 1)
+            wait_s = round(retry_in(self._failures, self._trunk.retry_s, self._roll), 1)
+            self._later(wait_s, self._try_again)
+            self._tell("refused" if refused else "unreachable", status, reason, retry_in_s=wait_s)
 
-    def _state(
+    def _try_again(self) -> None:
+        if self._is_leaving:
+            return
+        try:
+            self._register()
+        except SipError as error:  # e.g. the registrar's name does not resolve just now
+            self.on_answer(503, str(error), 0)
+
+    def _tell(
         self,
         state: Literal["registered", "refused", "unreachable", "unregistered"],
         status: int,
@@ -111,7 +147,14 @@ class Registrar:
         *,
         expires_s: int = 0,
         retry_in_s: float = 0.0,
-    ) -> Registration:
-        return Registration(
-            trunk=self._trunk, state=state, status=status, reason=reason, expires_s=expires_s, retry_in_s=retry_in_s
+    ) -> None:
+        self._emit(
+            Registration(
+                trunk=self._trunk.name,
+                state=state,
+                status=status,
+                reason=reason,
+                expires_s=expires_s,
+                retry_in_s=retry_in_s,
+            )
         )
