@@ -12,6 +12,8 @@ log = logging.getLogger("sip")
 LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}
 "PJSIP's 4 to 6 are our debug."
 MAX_LOG_CHARACTERS = 500
+FROM_OUTSIDE = ("Drop", "Bad SDP in incoming", "Error parsing/validating SDP body")
+"Beginnings of lines that anybody who may call can bring about. PJSIP takes them for errors of ours."
 
 
 class SipError(Exception):
@@ -48,9 +50,9 @@ def guarded(callback: Callable[Concatenate[G, P], None]) -> Callable[Concatenate
 def log_line(level: int, text: str) -> None:
     """One line of PJSIP's own log.
 
-    What it says about garbage is for debugging only: the gate counts that and `Dropped` tells it, while a line for each
-    would let scanners write our log.
+    What it says about garbage and broken SDP is for debugging only: the gate counts that, `Dropped` and `RefusedByStack`
+    tell it, while a line for each would let scanners write our log.
     """
     text = text.strip()
-    quiet = text.startswith("Drop")
+    quiet = text.startswith(FROM_OUTSIDE)
     log.log(logging.DEBUG if quiet else LEVELS.get(level, logging.DEBUG), "pjsip: %s", text[:MAX_LOG_CHARACTERS])
