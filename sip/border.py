@@ -50,8 +50,8 @@ def guarded(callback: Callable[Concatenate[G, P], None]) -> Callable[Concatenate
 def log_line(level: int, text: str) -> None:
     """One line of PJSIP's own log.
 
-    What it says about garbage and broken SDP is for debugging only: the gate counts that, `Dropped` and `RefusedByStack`
-    tell it, while a line for each would let scanners write our log.
+    What it says about garbage and broken SDP is for debugging only: the gate counts that, and `Dropped` and
+    `RefusedByStack` tell it, while a line for each would let scanners write our log.
     """
     text = text.strip()
     quiet = text.startswith(FROM_OUTSIDE)
