@@ -12,7 +12,12 @@ log = logging.getLogger("sip")
 LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}
 "PJSIP's 4 to 6 are our debug."
 MAX_LOG_CHARACTERS = 500
-FROM_OUTSIDE = ("Drop", "Bad SDP in incoming", "Error parsing/validating SDP body")
+FROM_OUTSIDE = (
+    "Drop",
+    "Bad SDP in incoming",
+    "Error parsing/validating SDP body",
+    "Error initializing media channel: Not Acceptable Here",
+)
 "Beginnings of lines that anybody who may call can bring about. PJSIP takes them for errors of ours."
 
 
