@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from sip.border import guarded, log_line
+
+
+def test_a_failing_callback_ends_only_its_own_call(caplog: pytest.LogCaptureFixture) -> None:
+    class Callbacks:
+        name = "c9"
+        failures = 0
+
+        @guarded
+        def on_good(self, number: int) -> None:
+            self.seen = number
+
+        @guarded
+        def on_bad(self) -> None:
+            raise KeyError("ours")
+
+        def on_failure(self) -> None:
+            self.failures += 1
+
+    callbacks = Callbacks()
+    callbacks.on_good(3)
+    callbacks.on_bad()
+    assert (callbacks.seen, callbacks.failures) == (3, 1)
+    assert [(record.getMessage(), getattr(record, "call", "")) for record in caplog.records] == [
+        ("on_bad failed", "c9")
+    ]
+
+
+def test_log_lines_of_the_stack(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    log_line(1, "broken\n")
+    log_line(2, "Dropping 60 bytes packet from UDP")
+    log_line(4, "x" * 9999)
+    assert [(record.levelno, len(record.getMessage())) for record in caplog.records] == [
+        (logging.ERROR, len("pjsip: broken")),
+        (logging.DEBUG, len("pjsip: Dropping 60 bytes packet from UDP")),
+        (logging.DEBUG, len("pjsip: ") + 500),
+    ]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from sip.messages import Negotiated, Reoffer
+from sip.negotiation import Negotiation
+from sip.sdp import build_answer, build_offer, choose, parse
+from tests.helpers.sippeer import sdp
+
+THEIRS = sdp(port=4000)
+OURS = build_offer(("PCMU",), host="192.0.2.7", port=20000)
+
+
+def standing() -> Negotiation:
+    """A call whose first offer and answer are done."""
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    offer = parse(THEIRS)
+    choice = choose(offer, ("PCMU",))
+    assert choice is not None
+    negotiation.on_our_word(build_answer(offer, choice, host="192.0.2.7", port=20000))
+    negotiation.on_answered()
+    negotiation.is_confirmed = True
+    return negotiation
+
+
+def directions(text: str) -> list[str]:
+    return [line for line in text.split("\r\n") if line in ("a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive")]
+
+
+def test_the_first_answer_waits_for_our_word() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    assert negotiation.say(THEIRS) == ("", None)
+    assert negotiation.on_our_word(OURS) == OURS
+    assert negotiation.say(THEIRS) == (OURS, None)
+    assert negotiation.on_agreed(THEIRS) is None
+    assert not negotiation.is_reasked
+
+
+def test_an_invite_without_sdp_gets_our_offer_and_tells_their_answer() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite("")
+    assert negotiation.on_our_word(OURS) == ""
+    assert negotiation.say("") == (OURS, None)
+    assert negotiation.on_agreed("early") is None
+    negotiation.on_answered()
+    assert negotiation.on_agreed(THEIRS) == Negotiated(call="c1", sdp=THEIRS)
+    assert negotiation.on_agreed(THEIRS) is None
+
+
+def test_a_ring_without_sdp_keeps_what_was_said() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    negotiation.on_our_word(OURS)
+    assert negotiation.on_our_word("") == ""
+    assert negotiation.ours == OURS
+
+
+def test_a_reinvite_is_asked_not_answered() -> None:
+    negotiation = standing()
+    before = negotiation.ours
+    held = sdp(port=4000, direction="sendonly")
+    assert negotiation.on_reoffer(held) == Reoffer(call="c1", sdp=held)
+    assert negotiation.is_reasked
+    assert negotiation.say(held) == (before, None)
+    negotiation.on_answered()
+    assert not negotiation.is_reasked
+
+
+def test_an_update_is_answered_on_the_spot() -> None:
+    negotiation = standing()
+    held = sdp(port=4010, direction="sendonly")
+    text, told = negotiation.say(held)
+    assert told == Reoffer(call="c1", sdp=held, answered=True)
+    assert directions(text) == ["a=recvonly"]
+    assert negotiation.ours == text
+
+
+def test_an_update_with_nothing_we_speak_gets_what_we_said_before() -> None:
+    negotiation = standing()
+    before = negotiation.ours
+    gsm = sdp(port=4010, formats="3")
+    assert negotiation.say(gsm) == (before, Reoffer(call="c1", sdp=gsm, answered=True))
+
+
+def test_a_reinvite_without_sdp_gets_our_last_word_as_offer() -> None:
+    negotiation = standing()
+    negotiation.say(sdp(port=4000, direction="inactive"))
+    text, told = negotiation.say("")
+    assert told is None
+    assert directions(text) == ["a=sendrecv"]
+    assert negotiation.on_agreed(THEIRS) == Negotiated(call="c1", sdp=THEIRS)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import pytest
+
+from sip import messages as m
+from sip.border import SipError
+from sip.headers import parse_message
+from sip.switchboard import Switchboard
+
+INVITE = parse_message(
+    "INVITE sip:100@192.0.2.1 SIP/2.0\r\nFrom: Al <sip:a@b>;tag=1\r\nTo: <sip:100@x>\r\nX-A: 1\r\n"
+    "Content-Type: application/sdp\r\n\r\nv=0\r\n"
+)
+
+
+@dataclass
+class FakeLine:
+    """Writes down what it is told; `broken` verbs fail."""
+
+    name: str = "c1"
+    sip_call_id: str = "id1"
+    broken: tuple[str, ...] = ()
+    done: list[object] = field(default_factory=list)
+
+    def _do(self, verb: str, *what: object) -> None:
+        self.done.append((verb, *what))
+        if verb in self.broken:
+            raise SipError(f"{verb} is broken")
+
+    def dial(self, command: m.Dial) -> None:
+        self._do("dial", command)
+
+    def ring(self, command: m.Ring) -> None:
+        self._do("ring", command)
+
+    def answer(self, sdp: str) -> None:
+        self._do("answer", sdp)
+
+    def refuse_reoffer(self, status: int) -> None:
+        self._do("refuse_reoffer", status)
+
+    def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None:
+        self._do("hang_up", command, retry_after_s)
+
+
+class Bench:
+    def __init__(self, line: FakeLine | None = None) -> None:
+        self.events: list[m.AnyEvent] = []
+        self.line = line or FakeLine()
+        self.board = Switchboard(self.events.append, self.new_line)
+
+    def new_line(self, command: m.Dial) -> FakeLine:
+        if command.trunk:
+            raise SipError(f"no trunk is called {command.trunk}")
+        return self.line
+
+    def called(self) -> None:
+        self.board.on_incoming(self.line, "loop", "192.0.2.1:5060", INVITE)
+        self.events.clear()
+
+
+def test_an_invite_is_told_with_all_that_routing_wants() -> None:
+    bench = Bench()
+    bench.board.on_incoming(bench.line, "loop", "192.0.2.1:5060", INVITE)
+    assert bench.events == [
+        m.Incoming(
+            call="c1",
+            trunk="loop",
+            source="192.0.2.1:5060",
+            sip_call_id="id1",
+            from_uri="sip:a@b",
+            from_name="Al",
+            to_uri="sip:100@x",
+            request_uri="sip:100@192.0.2.1",
+            offer="v=0\r\n",
+            headers=(("X-A", "1"),),
+        )
+    ]
+
+
+def test_commands_find_their_call() -> None:
+    bench = Bench()
+    bench.called()
+    for command in (
+        m.Ring(call="c1"),
+        m.Answer(call="c1", sdp="s1"),
+        m.AnswerReoffer(call="c1", sdp="s2"),
+        m.RefuseReoffer(call="c1"),
+        m.Refuse(call="c1", status=503, reason="full", retry_after_s=5),
+        m.Hangup(call="c1", reason="bye"),
+        m.Hangup(call="c2"),
+        m.Ping(number=1),
+    ):
+        bench.board.perform(command)
+    assert bench.line.done == [
+        ("ring", m.Ring(call="c1")),
+        ("answer", "s1"),
+        ("answer", "s2"),
+        ("refuse_reoffer", 488),
+        ("hang_up", m.Hangup(call="c1", status=503, reason="full"), 5),
+        ("hang_up", m.Hangup(call="c1", reason="bye"), 0),
+    ]
+    assert bench.events == []
+
+
+def test_a_stack_that_will_not_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(FakeLine(broken=("answer", "hang_up")))
+    bench.called()
+    bench.board.perform(m.Answer(call="c1", sdp="s"))
+    assert bench.line.done == [("answer", "s"), ("hang_up", m.Hangup(call="c1", status=500), 0)]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "Answer failed: answer is broken",
+        "Hangup failed: hang_up is broken",
+    ]
+
+
+def test_a_call_ends_once() -> None:
+    bench = Bench()
+    bench.called()
+    bench.board.on_ended(bench.line, 200, "OK", "remote")
+    bench.board.on_ended(bench.line, 408, "again", "error")
+    bench.board.perform(m.Hangup(call="c1"))
+    assert bench.events == [m.Ended(call="c1", status=200, reason="OK", by="remote")]
+    assert bench.line.done == []
+    assert len(bench.board) == 0
+
+
+class TestDial:
+    command = m.Dial(call="c1", uri="sip:x@y", sdp="s")
+
+    def test_a_line_is_known_before_it_dials(self) -> None:
+        bench = Bench()
+        bench.board.perform(self.command)
+        assert bench.line.done == [("dial", self.command)]
+        assert len(bench.board) == 1
+
+    def test_a_stack_that_will_not_dial(self) -> None:
+        bench = Bench(FakeLine(broken=("dial",)))
+        bench.board.perform(self.command)
+        assert bench.events == [m.Ended(call="c1", status=500, reason="dial is broken", by="error")]
+        assert len(bench.board) == 0
+
+    def test_a_trunk_that_is_not_there(self) -> None:
+        bench = Bench()
+        bench.board.perform(m.Dial(call="c1", uri="sip:x@y", sdp="s", trunk="moon"))
+        assert bench.events == [m.Ended(call="c1", status=500, reason="no trunk is called moon", by="error")]
+
+
+def test_leaving_hangs_up_everybody_and_turns_new_callers_away() -> None:
+    bench = Bench()
+    bench.called()
+    bench.board.leave()
+    late = FakeLine(name="c2")
+    bench.board.on_incoming(late, "loop", "192.0.2.1:5060", INVITE)
+    assert bench.line.done == [("hang_up", m.Hangup(call="c1", status=503), 0)]
+    assert late.done == [("hang_up", m.Hangup(call="c2", status=503), 0)]
+    assert bench.events == []
+
+
+def test_reports_leave_out_refusals_of_our_own() -> None:
+    bench = Bench()
+    bench.called()
+    bench.board.on_ended(bench.line, 486, "Busy", "local")
+    bench.events.clear()
+    rows = "192.0.2.1:5060\tid1\tINVITE\t486\tBusy\n192.0.2.1:5060\tid2\tINVITE\t400\tBad SDP\n"
+    bench.board.report("192.0.2.9:5 REGISTER 7\n[2001:db8::1]:9 garbage 1\n", rows)
+    bench.board.report("", rows.splitlines()[0])
+    assert bench.events == [
+        m.Dropped(source="192.0.2.9:5", method="REGISTER", count=7, why="no trunk has this address"),
+        m.Dropped(source="[2001:db8::1]:9", method="garbage", count=1, why="no SIP"),
+        m.RefusedByStack(source="192.0.2.1:5060", sip_call_id="id2", status=400, why="Bad SDP"),
+        m.RefusedByStack(source="192.0.2.1:5060", sip_call_id="id1", status=486, why="Busy"),
+    ]
