@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import pytest
+
+from media.codecs import CODECS
+from media.playout import COUNTERS, DRAIN_MS, MAX_QUEUE_MS, SAME_UTTERANCE_S, STANDING_MS, Playout
+
+PCMU, PCMA = CODECS["PCMU"], CODECS["PCMA"]
+PTIME_S = 0.02
+FRAME = 160
+QUIET = FRAME * PCMU.silence
+
+
+def playout(*, sends_ahead: bool = False, ptime_ms: int = 20) -> Playout:
+    return Playout(PCMU, ptime_ms, sends_ahead=sends_ahead)
+
+
+def speech(frames: float) -> bytes:
+    """Loud codes, different from their neighbours."""
+    return bytes(0x80 + n % 0x40 for n in range(round(frames * FRAME)))
+
+
+def play(queue: Playout, ticks: int, now: float = 1.0) -> list[bytes | None]:
+    """So many ticks of 20 ms, the first at `now`."""
+    return [queue.next(now + n * PTIME_S) for n in range(ticks)]
+
+
+def heard(frames: list[bytes | None]) -> bytes:
+    return b"".join(frame for frame in frames if frame is not None)
+
+
+def figures(queue: Playout) -> dict[str, int]:
+    """The counters that have counted anything."""
+    return {name: getattr(queue, name) for name in COUNTERS if getattr(queue, name)}
+
+
+# --- messages of any length -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sends_ahead", [False, True])
+@pytest.mark.parametrize("size", [1, 7, 80, 159, 160, 161, 320, 1000])
+def test_messages_of_any_length_are_played_byte_for_byte(size: int, sends_ahead: bool) -> None:
+    """A platform that paces in real time, in messages of its own size."""
+    queue, voice, sent = playout(sends_ahead=sends_ahead), speech(50), 0
+    out: list[bytes | None] = []
+    for tick in range(60):
+        now = 1.0 + tick * PTIME_S
+        while sent < min(len(voice), (tick + 1) * FRAME):
+            queue.push(voice[sent : sent + size], now)
+            sent += size
+        out.append(queue.next(now))
+    assert heard(out) == voice
+    assert all(len(frame) == FRAME for frame in out if frame is not None)
+    assert figures(queue) == {"played_ms": 1000}
+
+
+@pytest.mark.parametrize(("frames", "left"), [(0.5, 80), (2.25, 40), (3 + 1 / 160, 1), (0.99375, 159)])
+def test_the_tail_of_an_utterance_is_padded_when_nothing_follows(frames: float, left: int) -> None:
+    queue = playout()
+    queue.push(speech(frames), 1.0)
+    assert len(queue) == int(frames) + 1
+    out = play(queue, 10)
+    tail = speech(frames)[-left:] + (FRAME - left) * PCMU.silence
+    assert heard(out) == speech(frames)[:-left] + tail
+    assert len(queue) == 0
+    assert figures(queue) == {"played_ms": (int(frames) + 1) * 20}
+
+
+def test_the_tail_waits_for_the_message_that_completes_it() -> None:
+    queue = playout()
+    queue.push(speech(1)[:100], 1.0)
+    assert play(queue, 2, 1.0) == [None, None]
+    queue.push(speech(1)[100:], 1.039)
+    assert play(queue, 2, 1.04) == [speech(1), None]
+
+
+def test_an_empty_message_is_nothing() -> None:
+    queue = playout()
+    queue.push(b"", 1.0)
+    assert (len(queue), play(queue, 5)) == (0, [None] * 5)
+    assert figures(queue) == {}
+
+
+def test_a_frame_of_the_right_size_is_not_copied() -> None:
+    queue, frame = playout(), speech(1)
+    queue.push(frame, 1.0)
+    assert queue.next(1.0) is frame
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 30, 60])
+def test_other_ptimes(ptime_ms: int) -> None:
+    queue, size = playout(ptime_ms=ptime_ms), 8 * ptime_ms
+    voice = speech(12)
+    queue.push(voice, 1.0)
+    out = [queue.next(1.0 + n * ptime_ms / 1000) for n in range(len(voice) // size)]
+    assert out == [voice[at : at + size] for at in range(0, len(voice), size)]
+    assert figures(queue) == {"played_ms": 240}
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_for_its_tick_is_told_to_the_pacer() -> None:
+    queue = playout()
+    queue.push(speech(1), 1.0)
+    queue.next(1.004)
+    assert queue.waited == pytest.approx(0.004)
+    queue.next(1.024)
+    assert queue.waited == -1.0  # no frame, nothing learnt
+    assert queue.down.spread() == queue.queued.spread()
+    assert (queue.down.spread().count, queue.down.spread().max) == (1, 4.0)
+
+
+def test_what_is_queued_by_intent_is_not_latency() -> None:
+    queue = playout(sends_ahead=True)
+    queue.push(speech(50), 1.0)
+    queue.push(speech(50), 1.0)
+    play(queue, 100, 1.001)
+    assert (queue.down.spread().count, queue.down.spread().max) == (1, 1.0)
+    assert (queue.queued.spread().count, queue.queued.spread().max) == (100, 1981.0)
+
+
+@pytest.mark.parametrize(("pause_s", "underruns"), [(SAME_UTTERANCE_S / 2, 1), (SAME_UTTERANCE_S * 2, 0)])
+def test_a_queue_that_ran_dry_inside_an_utterance(pause_s: float, underruns: int) -> None:
+    queue = playout()
+    assert play(queue, 3, 0.5) == [None] * 3
+    queue.push(speech(2), 1.0)
+    play(queue, 2, 1.0)
+    for n in range(round(pause_s / PTIME_S)):
+        assert queue.next(1.04 + n * PTIME_S) is None
+    queue.push(speech(2), 1.04 + pause_s)
+    play(queue, 5, 1.04 + pause_s)
+    assert queue.underruns == underruns
+
+
+def test_the_end_of_the_call_is_no_underrun() -> None:
+    queue = playout()
+    queue.push(speech(2), 1.0)
+    play(queue, 500, 1.0)
+    assert figures(queue) == {"played_ms": 40}
+
+
+# --- barge-in ---------------------------------------------------------------------------------------------------------
+
+
+def test_flush_forgets_everything_in_the_middle_of_a_frame() -> None:
+    queue = playout(sends_ahead=True)
+    queue.push(speech(10.5), 1.0)
+    assert play(queue, 3, 1.0) == [speech(10)[at : at + FRAME] for at in (0, FRAME, 2 * FRAME)]
+    assert queue.flush(1.05) == 7 * 20 + 10
+    assert (len(queue), play(queue, 5, 1.06)) == (0, [None] * 5)
+    assert figures(queue) == {"played_ms": 60, "flushed_ms": 150}
+    assert (queue.barge_in.spread().count, queue.barge_in.spread().max) == (1, 10.0)
+
+
+def test_audio_after_a_flush_begins_at_its_own_first_byte() -> None:
+    queue = playout()
+    queue.push(speech(1.5), 1.0)
+    queue.flush(1.0)
+    queue.push(speech(2), 1.01)
+    assert heard(play(queue, 3, 1.02)) == speech(2)
+    assert figures(queue) == {"played_ms": 40, "flushed_ms": 30}  # and the silence before it was meant
+
+
+def test_a_flush_of_nothing_counts_no_audio_but_is_timed() -> None:
+    queue = playout()
+    assert queue.flush(1.0) == 0
+    queue.next(1.005)
+    assert figures(queue) == {}
+    assert (queue.barge_in.spread().count, queue.barge_in.spread().max) == (1, 5.0)
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_goes_when_a_minute_waits() -> None:
+    queue = playout(sends_ahead=True)
+    for second in range(61):
+        queue.push(50 * bytes([second]) * FRAME, float(second))
+    assert len(queue) * 20 == MAX_QUEUE_MS
+    assert figures(queue) == {"overflow_ms": 1000}
+    assert queue.next(61.0) == FRAME * bytes([1])
+
+
+def test_one_message_beyond_the_limit() -> None:
+    queue = playout(sends_ahead=True)
+    queue.push(speech(3100), 1.0)
+    assert (len(queue), queue.overflow_ms) == (3000, 2000)
+
+
+def stalled(*, sends_ahead: bool, stall: int = 25, quiet_every: int = 0, seconds: int = 4) -> tuple[Playout, list[int]]:
+    """A real-time platform whose `stall` frames come late and at once. The queue, and its depth after each tick."""
+    queue, depths = playout(sends_ahead=sends_ahead), []
+    for tick in range(seconds * 50):
+        now = 1.0 + tick * PTIME_S
+        arrived = 1 if tick < 50 else 0 if tick < 50 + stall else stall + 1 if tick == 50 + stall else 1
+        for n in range(arrived):
+            quiet = quiet_every and (tick + n) % quiet_every == 0
+            queue.push(QUIET if quiet else speech(1), now)
+        queue.next(now)
+        depths.append(len(queue))
+    return queue, depths
+
+
+@pytest.mark.parametrize("stall", [3, 10, 25])
+@pytest.mark.parametrize("quiet_every", [0, 3])
+def test_what_a_stall_leaves_standing_is_drained_within_a_second(stall: int, quiet_every: int) -> None:
+    queue, depths = stalled(sends_ahead=False, stall=stall, quiet_every=quiet_every)
+    burst = 50 + stall
+    assert depths[burst] == stall
+    settled = burst + (STANDING_MS + DRAIN_MS) // 20
+    assert set(depths[settled:]) == {0}
+    assert max(depths[burst + STANDING_MS // 40 :]) <= stall  # nothing is dropped before it is known to stand
+    assert figures(queue) == {"played_ms": (200 - stall) * 20, "drained_ms": stall * 20, "underruns": 1}
+
+
+def test_silence_is_dropped_first() -> None:
+    queue, pushed = playout(), 0
+    out: list[bytes | None] = []
+    for tick in range(100):
+        for _ in range(6 if tick == 0 else 1):
+            pushed += 1
+            queue.push(QUIET if pushed % 2 else speech(1), 1.0)
+        out.append(queue.next(1.0))
+    assert (queue.drained_ms, pushed, len(queue)) == (5 * 20, 105, 0)
+    assert out.count(speech(1)) == pushed // 2  # every word was heard
+
+
+def test_a_queue_that_sends_ahead_is_left_alone() -> None:
+    queue, depths = stalled(sends_ahead=True)
+    assert depths[-1] == 25
+    assert figures(queue) == {"played_ms": 175 * 20, "underruns": 1}
+
+
+@pytest.mark.parametrize("message_ms", [40, 100, 200, 400])
+def test_coarse_messages_are_no_standing_queue(message_ms: int) -> None:
+    queue = playout()
+    frames = message_ms // 20
+    for tick in range(500):
+        if tick % frames == 0:
+            queue.push(speech(frames), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    assert figures(queue) == {"played_ms": 10_000}
+
+
+def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> None:
+    queue = playout()
+    for tick in range(24):
+        queue.push(speech(11 if tick == 0 else 1), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    play(queue, 50, 1.48)
+    before = queue.drained_ms
+    queue.push(speech(10), 3.0)
+    assert heard(play(queue, 12, 3.0)) == speech(10)
+    assert queue.drained_ms == before
+
+
+def test_a_flush_ends_the_draining() -> None:
+    queue = playout()
+    for tick in range(27):  # the drain of a deep queue has just begun
+        queue.push(speech(40 if tick == 0 else 1), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    drained_ms = queue.drained_ms
+    assert drained_ms > 0
+    queue.flush(1.55)
+    queue.push(speech(10), 1.6)
+    assert heard(play(queue, 10, 1.6)) == speech(10)
+    assert queue.drained_ms == drained_ms
+
+
+# --- successors -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_shape_needs_no_successor() -> None:
+    queue = playout()
+    assert queue.successor(PCMU, 20, sends_ahead=True) is queue
+    assert queue.sends_ahead
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 20, 30, 60])
+@pytest.mark.parametrize("codec", [PCMU, PCMA], ids=["PCMU", "PCMA"])
+def test_a_change_of_codec_or_ptime_keeps_every_sample(codec: object, ptime_ms: int) -> None:
+    new = PCMA if codec is PCMA else PCMU
+    queue = playout(sends_ahead=True)
+    queue.push(speech(12.5), 1.0)
+    played = heard(play(queue, 2, 1.0))
+    heir = queue.successor(new, ptime_ms, sends_ahead=True)
+    rest: list[bytes | None] = [heir.next(1.04 + n * ptime_ms / 1000) for n in range(40)]
+    expected = new.encode(PCMU.decode(speech(12.5)[len(played) :]))
+    assert heard(rest)[: len(expected)] == expected
+    assert new.is_quiet(heard(rest)[len(expected) :])
+    assert len(heard(rest)) - len(expected) < 8 * ptime_ms
+
+
+def test_the_figures_run_on() -> None:
+    queue = playout()
+    queue.push(speech(20.5), 1.0)
+    play(queue, 5, 1.0)
+    queue.flush(1.1)
+    queue.push(speech(3), 1.11)
+    heir = queue.successor(PCMA, 20, sends_ahead=True)
+    assert heir.sends_ahead
+    play(heir, 3, 1.12)
+    assert figures(heir) == {"played_ms": 160, "flushed_ms": 310}
+    assert (heir.queued.count, heir.barge_in.spread().max) == (8, 20.0)
