@@ -22,7 +22,7 @@ STANDING_MS = 500
 DRAIN_MS = 500
 "What stands above the target is dropped within this time."
 NEVER = -math.inf
-SAME_UTTERANCE_S = 0.5
+SAME_UTTERANCE_S = 1.0
 "Audio that comes later than this after the queue ran dry is a new utterance, and the silence before it was meant."
 
 COUNTERS = ("played_ms", "flushed_ms", "overflow_ms", "drained_ms", "underruns")
@@ -184,7 +184,7 @@ class Playout:
             self._ticks, self._least = 0, self._limit
         while self._surplus and len(self._frames) > 1 and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
-        if self._surplus and len(self._frames) > 1 and self._ticks % self._cut_every == 0:
+        if self._surplus and len(self._frames) > 1 and (self._ticks + 1) % self._cut_every == 0:
             self._drop_one()
 
     def _at_target(self) -> None:
