@@ -34,6 +34,8 @@ NO_STATUS = 1005
 TEXT_WHERE_AUDIO_IS_DUE = '{"audio":"this should have been a binary frame"}'
 TEXT_EVERY_S = 0.02
 CLOSE_PATIENCE_S = 2.0
+PLAN_SLACK_S = 1.0
+"A timer may ring late; only what is long past is forgotten."
 
 
 class MediaSocket(WSListener):
@@ -42,8 +44,9 @@ class MediaSocket(WSListener):
     def __init__(self, call: SimulatedCall, session: Session, port: MediaPort) -> None:
         self.call, self.session, self._port = call, session, port
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._plans: list[asyncio.TimerHandle] = []
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
+        self._plans: list[tuple[float, asyncio.Handle]] = []
         "Failures to come, and the patience for the other side's close frame."
         self._transport: WSTransport | None = None
         self._partial: list[bytes] = []
@@ -82,8 +85,10 @@ class MediaSocket(WSListener):
             self._on_fragment(kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        for timer in [*self._plans, *([self._timer] if self._timer else [])]:
-            timer.cancel()
+        for _, plan in self._plans:
+            plan.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer, self._transport = None, None
         self.session.on_close(ABNORMAL)
         self._port.closed(self)
@@ -165,12 +170,13 @@ class MediaSocket(WSListener):
         alive = self._transport is not None and not self._closing
         when = self.session.next_deadline() if alive else None
         if self._timer is not None:
-            if self._timer.when() == when:
+            if self._timer_at == when:
                 return
             self._timer.cancel()
             self._timer = None
         if when is not None:
-            self._timer = self._loop.call_at(when, self._on_timer)
+            # uvloop hands out a plain Handle, which cannot be asked for its time, when that time has passed already.
+            self._timer, self._timer_at = self._loop.call_at(when, self._on_timer), when
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -190,8 +196,9 @@ class MediaSocket(WSListener):
             self._later(failures.after_ms / 1000, begin)
 
     def _later(self, delay_s: float, action: Callable[[], None]) -> None:
-        self._plans = [timer for timer in self._plans if timer.when() > self._loop.time()]
-        self._plans.append(self._loop.call_later(delay_s, action))
+        now = self._loop.time()
+        self._plans = [(at, timer) for at, timer in self._plans if at > now - PLAN_SLACK_S]
+        self._plans.append((now + delay_s, self._loop.call_later(delay_s, action)))
 
     def _go_silent(self) -> None:
         self._silent, self._direct_echo = True, False

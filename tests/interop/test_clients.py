@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-interop" / "bin" / "python"
 SCRIPTS = Path(__file__).parent / "scripts"
 
-pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="the clients are not installed; `make test` does it")
 
 GREETING = "one two three four five six"
 
@@ -30,6 +29,7 @@ PART = Part(
 
 async def run(script: str, service: ServiceName) -> tuple[Any, Simulator]:
     """What the client saw, and the simulator that it saw it from."""
+    assert PYTHON.exists(), "the third-party clients are not installed; `make test` does it"
     async with Simulator(service, part=PART) as simulator:
         process = await asyncio.create_subprocess_exec(
             PYTHON, SCRIPTS / script, simulator.url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
