@@ -76,8 +76,8 @@ platforms = ["nobody", "ultravox"]
 
 CONFIG = """
 [sip]
-udp_port = 0
-tcp_port = 0
+udp_port = {sip_port}
+tcp_port = {sip_port}
 transaction_timeout_ms = 4000
 
 [media]
@@ -150,6 +150,7 @@ class Rig:
     "What the bridge has written on standard output."
     expected_errors: list[str] = field(default_factory=list)
     "Parts of error lines that the tests of this rig bring about on purpose."
+    expected_status: int = 0
     _at_rest: dict[int, int] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
 
@@ -297,12 +298,13 @@ def free_ports(count: int) -> tuple[int, int]:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, *, workers: int = 1, budget_ms: int = 1000, quiet_after_ms: int = 15000
+    folder: Path, *, sip_port: int = 0, workers: int = 1, budget_ms: int = 1000, quiet_after_ms: int = 15000
 ) -> AsyncIterator[Rig]:
-    """Two simulators in this process, and the bridge in processes of its own."""
+    """Two simulators in this process, and the bridge in processes of its own. It must end well."""
     async with Simulator("ultravox", api_key=API_KEY) as ultravox, Simulator("vapi", api_key=API_KEY) as vapi:
         ports = free_ports(RTP_PORTS)
         config = CONFIG.format(
+            sip_port=sip_port,
             workers=workers,
             first_port=ports[0],
             last_port=ports[1],
@@ -326,7 +328,7 @@ async def rig(
             await _ready(house)
             house.rest()
             yield house
-            assert await house.stop() == 0
+            assert await house.stop() == house.expected_status
         finally:
             if process.returncode is None:
                 await house.stop()
