@@ -74,6 +74,12 @@ platforms = ["nobody", "ultravox"]
 """
 "Numbers that begin with 7, 8 or 9 have no route."
 
+LOOPBACK = """
+[[trunks]]
+name = "loop"
+sources = ["127.0.0.1"]
+"""
+
 CONFIG = """
 [sip]
 udp_port = {sip_port}
@@ -87,11 +93,7 @@ rtp_last_port = {last_port}
 port_rest_s = 0.2
 quiet_after_ms = {quiet_after_ms}
 drain_ms = 3000
-
-[[trunks]]
-name = "loop"
-sources = ["127.0.0.1"]
-
+{trunks}
 [[platforms]]
 name = "ultravox"
 kind = "ultravox"
@@ -298,12 +300,19 @@ def free_ports(count: int) -> tuple[int, int]:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, *, sip_port: int = 0, workers: int = 1, budget_ms: int = 1000, quiet_after_ms: int = 15000
+    folder: Path,
+    *,
+    trunks: str = LOOPBACK,
+    sip_port: int = 0,
+    workers: int = 1,
+    budget_ms: int = 1000,
+    quiet_after_ms: int = 15000,
 ) -> AsyncIterator[Rig]:
     """Two simulators in this process, and the bridge in processes of its own. It must end well."""
     async with Simulator("ultravox", api_key=API_KEY) as ultravox, Simulator("vapi", api_key=API_KEY) as vapi:
         ports = free_ports(RTP_PORTS)
         config = CONFIG.format(
+            trunks=trunks,
             sip_port=sip_port,
             workers=workers,
             first_port=ports[0],
