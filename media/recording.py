@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import wave
 from concurrent.futures import Executor, Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ class Recording:
         self._last: Future[None] | None = None
         self._left = np.zeros(0, np.int16)
         self._right = np.zeros(0, np.int16)
+        self._open = ExitStack()
         self._file: wave.Wave_write | None = None
         self._pending: Taken = ([], [])
 
@@ -78,33 +79,36 @@ class Recording:
 
     def _write(self, taken: Taken, last: bool) -> None:
         if self.failed:
-            self._give_up()
+            self._give_up()  # the disk that was given up has moved after all
             return
         try:
             self._left = np.concatenate([self._left, *(codec.decode(data) for codec, data in taken[0])])
             self._right = np.concatenate([self._right, *(codec.decode(data) for codec, data in taken[1])])
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = wave.open(str(self.path), "wb")  # noqa: SIM115 (open for the length of the call)
-                self._file.setnchannels(2)
-                self._file.setsampwidth(2)
-                self._file.setframerate(self._codec.clock_rate_hz)
+            file = self._file or self._begin()
             count = self._ready(last)
-            self._file.writeframes(np.stack((self._left[:count], self._right[:count]), axis=1).tobytes())
+            file.writeframes(np.stack((self._left[:count], self._right[:count]), axis=1).tobytes())
             self._left, self._right = self._left[count:], self._right[count:]
             if last:
-                self._file.close()
+                self._open.close()
         except (OSError, wave.Error) as error:
             self.failed = f"{type(error).__name__}: {error}"
             log.warning("! recording %s ended: %s", self.path, self.failed)
             self._give_up()
 
+    def _begin(self) -> wave.Wave_write:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened by ourselves: a Wave_write that cannot open its path stumbles once more when it is collected.
+        raw = self._open.enter_context(self.path.open("wb"))
+        self._file = file = self._open.enter_context(wave.open(raw, "wb"))  # noqa: SIM115 (_open closes it)
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(self._codec.clock_rate_hz)
+        return file
+
     def _give_up(self) -> None:
         """Close the file as it is. What its buffer still holds may fail to get out once more, and that is known."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-            self._file = None
+        with suppress(OSError):
+            self._open.close()
 
     def _ready(self, last: bool) -> int:
         """Samples that both sides have; at the end, or when one side lags too far, the shorter is padded."""
