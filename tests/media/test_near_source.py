@@ -1,0 +1,92 @@
+"""Whose packets a near end believes: symmetric RTP and its lock."""
+
+from __future__ import annotations
+
+import pytest
+
+from media.near import LEARN_S, MOVED_AFTER_S, Address, NearEnd
+from tests.helpers.nearend import LOUD, NAT, SDP, START, STRANGER, hear, near_end, packet, report, spec
+
+
+def test_the_address_of_the_sdp_until_somebody_speaks() -> None:
+    assert near_end().peer == SDP
+    assert NearEnd().peer == ("", 0)
+
+
+def test_behind_a_nat_the_real_address_is_learnt_at_once() -> None:
+    near = near_end()
+    assert hear(near, [1, 2], NAT) == [LOUD, LOUD]
+    assert near.peer == NAT
+    assert near.wrong_source == 0
+
+
+def test_but_not_any_more_after_the_first_seconds() -> None:
+    near = near_end()
+    late = START + LEARN_S
+    assert near.receive(packet(1), NAT, late) is None
+    assert near.peer == SDP
+    assert near.receive(packet(2), SDP, late) == LOUD  # the SDP's own address may come when it likes
+    assert near.report(0) == report(received=1, expected=1, wrong_source=1, max_gap_ms=5000.0)
+
+
+def test_the_address_of_the_sdp_wins_over_a_learnt_one() -> None:
+    near = near_end()
+    hear(near, [1], NAT)
+    assert near.receive(packet(1, ssrc=7), SDP, START + 0.03) == LOUD
+    assert near.peer == SDP
+    assert hear(near, [2, 3], NAT) == [None, None]
+    assert (near.wrong_source, near.ssrc_changes) == (2, 1)
+
+
+def test_a_third_party_is_ignored_once_the_source_is_locked() -> None:
+    near = near_end()
+    hear(near, [1])
+    assert hear(near, [2, 3], STRANGER) == [None, None]
+    assert near.receive(packet(4, ssrc=1), STRANGER, START + 60) is None  # nor when the caller is silent
+    assert near.receive(packet(2), STRANGER, START + MOVED_AFTER_S) is None  # nor too early, had it the SSRC
+    assert near.peer == SDP
+    assert near.report(0) == report(received=1, expected=1, wrong_source=4, max_gap_ms=20.0)
+
+
+@pytest.mark.parametrize("locked", [SDP, NAT])
+def test_a_nat_that_rebinds_goes_on_with_the_same_ssrc(locked: Address) -> None:
+    near, moved = near_end(), ("198.51.100.7", 61_999)
+    hear(near, range(1, 11), locked)
+    silent_since = START + 0.2
+    assert near.receive(packet(70), moved, silent_since + MOVED_AFTER_S + 0.2) is not None
+    assert near.peer == moved
+    assert hear(near, [71], locked) == ([LOUD] if locked == SDP else [None])
+
+
+@pytest.mark.parametrize(
+    ("data", "after_s"),
+    [
+        pytest.param(packet(70), MOVED_AFTER_S - 0.1, id="too soon"),
+        pytest.param(packet(70, ssrc=1), MOVED_AFTER_S + 0.2, id="another SSRC"),
+        pytest.param(packet(20_000), MOVED_AFTER_S + 0.2, id="a sequence number from nowhere"),
+        pytest.param(packet(70, payload_type=18), MOVED_AFTER_S + 0.2, id="another payload type"),
+    ],
+)
+def test_what_is_not_taken_for_a_rebinding(data: bytes, after_s: float) -> None:
+    near = near_end()
+    hear(near, range(1, 11))
+    assert near.receive(data, STRANGER, START + 0.2 + after_s) is None
+    assert (near.peer, near.wrong_source) == (SDP, 1)
+
+
+def test_a_new_address_in_a_re_invite_unlocks() -> None:
+    near = near_end()
+    hear(near, [1], NAT)
+    other = ("192.0.2.2", 4002)
+    near.start(spec(at=other), START + 0.03)
+    assert near.peer == other
+    assert near.receive(packet(2), NAT, START + 0.04) == LOUD  # still behind the NAT
+    assert near.peer == NAT
+
+
+def test_a_re_invite_with_the_same_address_keeps_the_lock() -> None:
+    near = near_end()
+    hear(near, [1], NAT)
+    near.start(spec(codec="PCMA"), START + 0.03)
+    assert near.peer == NAT
+    assert near.receive(packet(2, payload_type=8), STRANGER, START + 0.04) is None
