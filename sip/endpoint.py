@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 import pjsua2 as pj
@@ -87,15 +87,11 @@ class _Account(pj.Account):
             self.endpoint.on_registrar_heard(self.name, address_of(prm.rdata.srcAddress))
         self._registrar.on_answer(prm.code, prm.reason, prm.expiration)
 
-    @guarded
-    def onIncomingSubscribe(self, prm: Any) -> None:
-        prm.code = 489  # Bad Event: nobody here has a presence (RFC 6665, 4.2.1.1)
-
     def leave(self) -> None:
         """Un-register, if we ever did."""
         self._registrar.leave()
         if self.is_registered():
-            with translated(f"trunk {self.name}"):
+            with suppress(SipError), translated():  # busy with another REGISTER: then it runs out by itself
                 self.setRegistration(False)
 
     def is_registered(self) -> bool:
@@ -216,7 +212,7 @@ class _Leg(pj.Call):
 
     def dial(self, command: m.Dial) -> None:
         trunk, host = self.account.trunk, self.endpoint.host
-        self.negotiation.ours = command.sdp
+        self.negotiation.on_our_word(command.sdp)
         prm = _call_prm(0)
         prm.txOption.localUri = f"<{our_uri(trunk, host, command.from_user)}>"
         _add_headers(prm, command.headers)
@@ -345,7 +341,7 @@ class Endpoint:
         while self._accounts:
             self._accounts.popitem()[1].shutdown()
         with translated():
-            self._stack.libDestroy()
+            self._stack.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)  # else it waits a second for what is quiet already
 
     def account_of(self, source: str) -> _Account:
         return self._accounts[self._sources.trunk_of(address_of(source)) or ""]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 
+from sip.border import SipError
 from sip.messages import Negotiated, Reoffer
-from sip.sdp import SdpError, answer_again, offer_again
+from sip.sdp import SdpError, answer_again, offer_again, parse
 
 log = logging.getLogger("sip")
 
@@ -27,6 +28,8 @@ class Negotiation:
         "An INVITE, or the offer of a re-INVITE, waits for the control process."
         self.is_offering = False
         "Ours is an offer: what they make of it comes with their ACK or 200."
+        self._is_given = False
+        "Their offer has our answer already, in a 183: the 200 repeats it, it can not be another one."
 
     @property
     def is_reasked(self) -> bool:
@@ -37,12 +40,18 @@ class Negotiation:
         self.is_asked, self.is_offering = True, not offer
 
     def on_reoffer(self, offer: str) -> Reoffer:
-        self.is_asked = True
+        self.is_asked, self._is_given = True, False
         return Reoffer(call=self._call, sdp=offer)
 
     def on_our_word(self, sdp: str) -> str:
-        """What to put into the response itself: empty when ours is an offer, which `say` gives."""
-        self.ours = sdp or self.ours
+        """What to put into the response itself: empty when ours is an offer, which `say` gives, or was given before."""
+        if not sdp or self._is_given:
+            return ""
+        try:
+            parse(sdp)
+        except SdpError as error:  # the stack would send one of its own instead
+            raise SipError(f"our own SDP: {error}") from None
+        self.ours, self._is_given = sdp, True
         return "" if self.is_offering else sdp
 
     def on_answered(self) -> None:

@@ -99,8 +99,8 @@ def sdp(
 class SipPeer:
     """One socket, one inbox, any number of dialogs."""
 
-    def __init__(self, remote: tuple[str, int], transport: str) -> None:
-        self.remote, self.transport = remote, transport
+    def __init__(self, remote: tuple[str, int] | None, transport: str) -> None:
+        self.remote, self.transport = remote or ("", 0), transport
         self.local = ("", 0)
         self.inbox: list[SipMessage] = []
         self._arrived = asyncio.Event()
@@ -108,8 +108,8 @@ class SipPeer:
         self._close: Callable[[], None]
 
     @classmethod
-    async def udp(cls, remote: tuple[str, int], host: str = "127.0.0.1") -> Self:
-        """`host`: another loopback address makes a peer that is somebody else."""
+    async def udp(cls, remote: tuple[str, int] | None = None, host: str = "127.0.0.1") -> Self:
+        """Without `remote` it answers whoever speaks first. `host`: another loopback address makes somebody else."""
         peer = cls(remote, "UDP")
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Datagrams(peer), local_addr=(host, 0)
@@ -137,6 +137,10 @@ class SipPeer:
     @property
     def address(self) -> str:
         return f"{self.local[0]}:{self.local[1]}"
+
+    @property
+    def contact(self) -> str:
+        return f"<sip:peer@{self.address};transport={self.transport.lower()}>"
 
     def send(self, data: str | bytes) -> None:
         """Anything, garbage included."""
@@ -231,7 +235,7 @@ class Dialog:
                 ("To", self.them),
                 ("Call-ID", self.call_id),
                 ("CSeq", f"{number} {method}"),
-                ("Contact", f"<sip:peer@{self.peer.address};transport={self.peer.transport.lower()}>"),
+                ("Contact", self.peer.contact),
                 *headers,
             ],
             sdp or body,
@@ -297,18 +301,23 @@ class Dialog:
     def respond(
         self, request: SipMessage, status: int, reason: str = "", *, sdp: str = "", headers: Headers = ()
     ) -> None:
+        """`headers` may hold a Contact of its own, as the answer to a REGISTER must."""
         to = request["To"] if "tag=" in request["To"] else self.us
+        has_contact = any(name == "Contact" for name, _ in headers)
+        first_via, *vias = request.all("Via")
+        host, port = self.peer.remote
         self.peer.send(
             _message(
                 f"SIP/2.0 {status} {reason or 'As Scripted'}",
                 [
-                    *(("Via", via) for via in request.all("Via")),
+                    ("Via", first_via.replace(";rport", f";rport={port};received={host}")),  # RFC 3581, 4
+                    *(("Via", via) for via in vias),
                     *(("Record-Route", route) for route in request.all("Record-Route")),
                     ("From", request["From"]),
                     ("To", to if status > 100 else request["To"]),
                     ("Call-ID", self.call_id),
                     ("CSeq", request["CSeq"]),
-                    ("Contact", f"<sip:peer@{self.peer.address}>"),
+                    *([] if has_contact else [("Contact", self.peer.contact)]),
                     *headers,
                 ],
                 sdp,
@@ -322,6 +331,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._peer = peer
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if not self._peer.remote[1]:
+            self._peer.remote = addr
         if data.strip():  # keep-alives are empty lines
             self._peer.on_message(data)
 
