@@ -267,7 +267,7 @@ class Call:
         if self._ending is None:
             self._ending = wire.FarEnded(call=self.name, by=by, reason=reason)
             self._ending_at = time.monotonic()
-            if not self._near.started:  # nobody to play it to: tell at once
+            if not self._near.started and not len(self._playout):  # nothing will be played: tell at once
                 self._tell_end()
 
     def _tell_end(self) -> None:

@@ -16,7 +16,8 @@ class Ear:
         self.lost = ""
         self._present = False
         self._past = False
-        self._early: list[bytes] = []
+        self._early: list[bytes | FarHappening] = []
+        "Audio that came before we were there to take it, and what belongs in its order."
 
     def on_far_audio(self, data: bytes) -> None:
         if self._present:
@@ -28,9 +29,15 @@ class Ear:
     def on_far_happening(self, happening: FarHappening) -> None:
         if isinstance(happening, Ready):
             self.ready.set()
-        elif isinstance(happening, PlatformHungUp) and not self._present:
+        elif self._present:
+            self._call.on_far_happening(happening)
+        elif self._past:
+            pass
+        elif self._early:  # a burst may hold an agent's only words and the hang-up behind them
+            self._early.append(happening)
+        elif isinstance(happening, PlatformHungUp):
             self.on_far_lost(f"hung up before it was ready: {happening.reason}")
-        elif not self._past:
+        else:
             self._call.on_far_happening(happening)
 
     def on_far_lost(self, reason: str) -> None:
@@ -43,8 +50,11 @@ class Ear:
     def go(self) -> None:
         """This far end is now the call's; what it said too early is said now."""
         self._present = True
-        for data in self._early:
-            self._call.on_far_audio(data)
+        for early in self._early:
+            if isinstance(early, bytes):
+                self._call.on_far_audio(early)
+            else:
+                self._call.on_far_happening(early)
         self._early.clear()
 
     def leave(self) -> None:

@@ -63,6 +63,7 @@ async def test_own_tones_come_back(bridge: Rig, platform: Platform, formats: str
         caller.say(melody(*((hz, STEP_MS) for hz in LADDER_HZ)))
         await eventually(lambda: len(caller.ear.notes(*LADDER_HZ)) >= len(LADDER_HZ), "last tone")
         await asyncio.sleep(2 * STEP_MS / 1000)
+        await caller.ear.hush()
         await caller.hang_up()
         assert_tones(caller.ear.notes(*LADDER_HZ), [(hz, STEP_MS) for hz in LADDER_HZ])
         assert [gap for gap in gaps(caller.ear.sound(), longer_than_ms=20) if gap.lasts_ms > 60] == []
@@ -144,6 +145,18 @@ async def test_last_words_are_heard_before_the_bye(bridge: Rig, platform: Platfo
         assert_tones(caller.ear.notes(880, 1320), tones)
         record = await bridge.record(caller.sip_call_id)
     assert (record.reason, record.blame, record.sip_status) == ("platform-hung-up", "success", 0)
+
+
+async def test_only_words_of_an_agent_that_hangs_up_at_once(bridge: Rig) -> None:
+    """Announcement and close frame come in one burst, before the caller is answered: he hears it all, then the BYE."""
+    bridge.ultravox.part = Part(
+        greeting=utterance((880, 300), (1320, 500)), listens=False, after="hang-up", hangs_up_early=True
+    )
+    async with phone(bridge.udp) as caller:
+        await caller.call(ULTRAVOX)
+        await caller.hears_bye()
+        assert_tones(caller.ear.notes(880, 1320), [(880, 300), (1320, 500)])
+        assert (await bridge.record(caller.sip_call_id)).reason == "platform-hung-up"
 
 
 async def test_keys_by_rtp_reach_the_platform(bridge: Rig) -> None:

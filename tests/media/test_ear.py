@@ -48,6 +48,18 @@ def test_who_speaks_is_ready_and_is_heard_once_present() -> None:
     assert call.heard == [b"one", b"two"]
 
 
+def test_what_comes_in_one_burst_keeps_its_order_and_its_end() -> None:
+    call = Call()
+    ear = Ear(call)
+    ear.on_far_audio(b"one")
+    ear.on_far_happening(Flush())
+    ear.on_far_audio(b"two")
+    ear.on_far_happening(PlatformHungUp("said all"))
+    assert (call.heard, ear.lost) == ([], "")
+    ear.go()
+    assert call.heard == [b"one", Flush(), b"two", PlatformHungUp("said all")]
+
+
 @pytest.mark.parametrize("hung_up", [False, True])
 def test_lost_or_hung_up_before_it_was_ready(hung_up: bool) -> None:
     call = Call()
