@@ -75,7 +75,7 @@ class _Account(pj.Account):
     def __init__(self, endpoint: Endpoint, trunk: m.TrunkAccount) -> None:
         super().__init__()
         self.endpoint, self.trunk, self.name = endpoint, trunk, trunk.name
-        self._registrar = Registrar(trunk, self._register, endpoint.emit, endpoint.later)
+        self.registrar = Registrar(trunk, self._register, endpoint.emit, endpoint.later)
 
     @guarded
     def onIncomingCall(self, prm: Any) -> None:
@@ -85,17 +85,14 @@ class _Account(pj.Account):
     def onRegState(self, prm: Any) -> None:
         if prm.code // 100 == 2:
             self.endpoint.on_registrar_heard(self.name, address_of(prm.rdata.srcAddress))
-        self._registrar.on_answer(prm.code, prm.reason, prm.expiration)
+        self.registrar.on_answer(prm.code, prm.reason, prm.expiration)
 
     def leave(self) -> None:
         """Un-register, if we ever did."""
-        self._registrar.leave()
-        if self.is_registered():
+        self.registrar.leave()
+        if self.registrar.is_registered:
             with suppress(SipError), translated():  # busy with another REGISTER: then it runs out by itself
                 self.setRegistration(False)
-
-    def is_registered(self) -> bool:
-        return bool(self.getInfo().regIsActive)
 
     def _register(self) -> None:
         with translated():
@@ -122,7 +119,7 @@ class _Leg(pj.Call):
     @guarded
     def onCallState(self, prm: Any) -> None:
         info = self.getInfo()
-        status, reason = info.lastStatusCode, info.lastReason
+        status, reason = _redirected(prm) or info.lastStatusCode, info.lastReason
         match info.state:
             case pj.PJSIP_INV_STATE_EARLY if not self.is_inbound:
                 self.early_sdp = _received_sdp(prm) or self.early_sdp
@@ -224,6 +221,12 @@ class _Leg(pj.Call):
 def _cause(prm: Any) -> int:
     """What moved the call on: a message, a timer, a transport error."""
     return int(prm.e.body.tsxState.type if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else prm.e.type)
+
+
+def _redirected(prm: Any) -> int:
+    """The 3xx that ended the call: we follow none, and PJSUA then only says 487."""
+    status = int(prm.e.body.tsxState.tsx.statusCode) if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else 0
+    return status if status // 100 == 3 else 0
 
 
 def _received_sdp(prm: Any) -> str:
@@ -333,7 +336,7 @@ class Endpoint:
 
     def is_quiet(self) -> bool:
         """No call stands and no registration is left."""
-        return not self.switchboard and not any(account.is_registered() for account in self._accounts.values())
+        return not self.switchboard and not any(account.registrar.is_registered for account in self._accounts.values())
 
     def close(self) -> None:
         """The stack is taken down; whatever still stands is cut off. Needed after a failed `open` too."""

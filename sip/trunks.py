@@ -113,13 +113,16 @@ class Registrar:
         self._trunk, self._register, self._emit, self._later, self._roll = trunk, register, emit, later, roll
         self._failures = 0
         self._is_leaving = False
+        self.is_registered = False
+        "As far as the registrar has told us: true until it has confirmed that we left."
 
     def leave(self) -> None:
         """The registration is given back: nothing is to be tried again."""
         self._is_leaving = True
 
     def on_answer(self, status: int, reason: str, expires_s: int) -> None:
-        if status // 100 == 2 and expires_s > 0:
+        self.is_registered = status // 100 == 2 and expires_s > 0
+        if self.is_registered:
             self._failures = 0
             self._tell("registered", status, reason, expires_s=expires_s)
         elif self._is_leaving:

@@ -176,7 +176,7 @@ class TestInbound:
             assert (await call.response("INVITE")).status == 500
             call.ack(rejected=True)
             assert await process.expect(m.Ended) == m.Ended(
-                call=incoming.call, status=500, reason="Internal Server Error", by="local"
+                call=incoming.call, status=500, reason="Server Internal Error", by="local"
             )
 
     async def test_a_retransmitted_invite_is_the_same_call(self) -> None:

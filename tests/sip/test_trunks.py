@@ -131,6 +131,9 @@ class TestRegistrar:
         stack.registrar.on_answer(200, "OK", 60)
         assert stack.told == [told("registered", 200, "OK", 60)]
         assert stack.timers == []
+        assert stack.registrar.is_registered
+        stack.registrar.on_answer(408, "Request Timeout", 0)
+        assert not stack.registrar.is_registered
 
     def test_a_dead_registrar_is_tried_with_growing_waits(self) -> None:
         stack = Stack()
