@@ -59,7 +59,7 @@ class Handset:
 
     def __init__(self, formats: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._formats = formats
+        self.formats = formats
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.sock.setblocking(False)
@@ -78,7 +78,7 @@ class Handset:
         self._talking: asyncio.Task[None] | None = None
 
     def offer(self, *, direction: str = "sendrecv", version: int = 1) -> str:
-        return sdp(port=self.port, formats=self._formats, direction=direction, version=version)
+        return sdp(port=self.port, formats=self.formats, direction=direction, version=version)
 
     def connect(self, answer: str) -> None:
         """Begins to send where the other side's SDP says, in the first codec it names."""
