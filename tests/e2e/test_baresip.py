@@ -165,9 +165,9 @@ async def test_keys_by_rtp_reach_platform_and_record(bridge: Rig, tmp_path: Path
         await phone.dial(uri(bridge, ULTRAVOX))
         call_id = await phone.established()
         await eventually(lambda: heard_notes(phone, 1000), "own tone")
-        for number, digit in enumerate("5#", start=1):
+        for digit in "5#":
             await phone.press(digit)
-            await eventually(lambda count=number: len(digits_at(bridge)) == count, f"key {digit}")
+            await eventually(lambda key=digit: key in digits_at(bridge), f"key {digit}")  # type: ignore[misc]
         await asyncio.sleep(0.4)
         await phone.hang_up()
         assert sum(gap.lasts_ms for gap in gaps(phone.heard(), longer_than_ms=5)) <= GAP_MS

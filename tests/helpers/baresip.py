@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 import socket
 import wave
@@ -133,9 +134,8 @@ class Baresip:
 
     async def event(self, kind: str) -> dict[str, str]:
         """The first of this kind, waited for."""
-        return await eventually(
-            lambda: next((event for event in self.events if event["type"] == kind), None), f"{kind} in {self.events}"
-        )
+        await eventually(lambda: self.count(kind), kind)
+        return next(event for event in self.events if event["type"] == kind)
 
     def count(self, kind: str) -> int:
         return sum(event["type"] == kind for event in self.events)
@@ -217,7 +217,7 @@ async def baresip(
     more: str = "",
 ) -> AsyncIterator[Baresip]:
     """`more`: further account parameters, as `;outbound="sip:127.0.0.2:5060;lr"`."""
-    folder.mkdir(exist_ok=True)
+    os.makedirs(folder, exist_ok=True)
     microphone = "aubridge,loudspeaker"
     if says is not None:
         write_wav(folder / "microphone.wav", np.concatenate([says, silence(SPEECH_S)]))
