@@ -136,6 +136,8 @@ class _Leg(pj.Call):
     def _ended_by(self, prm: Any) -> Literal["remote", "local", "error"]:
         if self.hung_up is not None:
             return "local"
+        if _is_our_bye(prm):  # the stack's own, e.g. when no ACK has come (RFC 3261, 13.3.1.4)
+            return "error"
         return "remote" if _cause(prm) in FROM_THE_PEER else "error"
 
     @guarded
@@ -216,6 +218,14 @@ class _Leg(pj.Call):
         with translated():
             self.makeCall(target_uri(command.uri, domain_of(trunk, host)), prm)
             self.sip_call_id = self.getInfo().callIdString
+
+
+def _is_our_bye(prm: Any) -> bool:
+    """Did the answer to a BYE that we sent, or its absence, end the call?"""
+    if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
+        return False
+    transaction = prm.e.body.tsxState.tsx
+    return bool(transaction.method == "BYE" and transaction.role == pj.PJSIP_ROLE_UAC)
 
 
 def _cause(prm: Any) -> int:
