@@ -68,6 +68,7 @@ def step(target: Literal["bridge", "reflector"], calls: int, run: Run) -> Step:
         skipped=run.load.skipped,
         processes=run.processes,
         steal_percent=run.steal_percent,
+        busy_percent=run.busy_percent,
         by_call=tuple(map(call_figures, outcomes)),
         refusals=dict(Counter(str(call.status) for call in outcomes if not 200 <= call.status < 300)),
     )

@@ -15,8 +15,6 @@ import argparse
 import gc
 import random
 import select
-import socket
-import struct
 import sys
 import time
 from dataclasses import dataclass
@@ -26,8 +24,9 @@ import msgspec
 
 from bridge.bench.figures import figures
 from bridge.bench.marks import CALLS
-from bridge.bench.results import CallOutcome, Load, Mark, Measured, Measuring
+from bridge.bench.results import CallOutcome, Load, Mark, Measured, Measuring, Turn
 from bridge.bench.siptext import NotSip, parse
+from bridge.bench.sockets import Address, address, arrived, rtp_socket, send_all, udp_socket
 from bridge.bench.stream import Incoming, Outgoing
 from bridge.bench.uac import OVER, State, Uac
 
@@ -39,17 +38,12 @@ SLEPT_NS = 100_000_000
 TAIL_S = 1.0
 "How long marks may still come back after the measured time."
 
-# Linux, include/uapi/asm-generic/socket.h; the socket module has no name for it.
-SO_TIMESTAMPNS = 35
-_TIMESPEC = struct.Struct("qq")
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """One run of the load caller."""
 
-    target: tuple[str, int]
+    target: Address
     calls: int
     seconds: float
     settle_s: float = 1.5
@@ -63,8 +57,8 @@ class Plan:
 class Call:
     """One call: its signalling, its two streams, its socket."""
 
-    def __init__(self, number: int, plan: Plan, local: tuple[str, int], dice: random.Random) -> None:
-        self.rtp = _rtp_socket(local[0])
+    def __init__(self, number: int, plan: Plan, local: Address, dice: random.Random) -> None:
+        self.rtp = rtp_socket(local[0])
         host, port = plan.target
         target = f"sip:{plan.users[number % len(plan.users)]}@{host}:{port}"
         self.uac = Uac(target, local, self.rtp.getsockname()[1])
@@ -87,17 +81,10 @@ class Call:
         except (BlockingIOError, ConnectionRefusedError):
             return  # full or closed on the other side: its sequence numbers and our marks show it
 
-    def empty(self, wall_to_monotonic_ns: int) -> None:
-        receive, on_packet = self.rtp.recvmsg, self.incoming.receive
-        while True:
-            try:
-                data, ancillary, _, _ = receive(512, _ANCILLARY_BYTES)
-            except BlockingIOError:
-                return
-            except ConnectionRefusedError:
-                continue
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            on_packet(data, seconds * 1_000_000_000 + nanoseconds + wall_to_monotonic_ns)
+    def empty(self) -> None:
+        on_packet = self.incoming.receive
+        for data, at_ns in arrived(self.rtp):
+            on_packet(data, at_ns)
 
     def outcome(self, since_ns: int, until_ns: int) -> CallOutcome:
         uac, heard = self.uac, self.incoming
@@ -122,6 +109,7 @@ class Call:
                 for mark in self.outgoing.marks
                 if since_ns <= mark.sent_ns < until_ns
             ),
+            turns=tuple(Turn(at_s=at_ns / 1e9, is_loud=is_loud) for at_ns, is_loud in heard.turns),
         )
 
 
@@ -141,7 +129,7 @@ class Caller:
         if not 1 <= plan.calls <= CALLS:
             raise ValueError(f"{plan.calls} calls; the marks tell 1 to {CALLS} apart")
         self._plan = plan
-        self._sip = _udp_socket("127.0.0.1")
+        self._sip = udp_socket("127.0.0.1")
         self._sip.connect(plan.target)
         dice = random.Random()
         self._calls = [Call(number, plan, self._sip.getsockname(), dice) for number in range(plan.calls)]
@@ -192,7 +180,7 @@ class Caller:
                     self._late_ns.append(now_ns - due_ns)
                 call.send(time.monotonic_ns())
                 if call.outgoing.sent % EMPTY_EVERY == 0:
-                    call.empty(_wall_to_monotonic_ns())
+                    call.empty()
             slot += 1
             if slot % len(calls) == 0:
                 self._once_a_round(time.monotonic())
@@ -224,24 +212,17 @@ class Caller:
         call = self._by_id.get(message.first("call-id"))
         if call is None:
             return
-        self._send_sip(call.uac.receive(message, now))
+        send_all(self._sip, call.uac.receive(message, now))
         if call.uac.state is State.TALKING and not call.is_sending:
             call.begin()
         elif call.uac.state in OVER:
             call.is_sending = False
 
-    def _send_sip(self, messages: list[bytes]) -> None:
-        for message in messages:
-            try:
-                self._sip.send(message)
-            except (BlockingIOError, ConnectionRefusedError):
-                return  # UDP: it is sent again when its timer says so
-
     # --- phases ---
 
     def _once_a_round(self, now: float) -> None:
         for call in self._calls[: self._dialled]:
-            self._send_sip(call.uac.poll(now))
+            send_all(self._sip, call.uac.poll(now))
         match self._phase:
             case Phase.DIALLING:
                 self._dial(now)
@@ -264,7 +245,7 @@ class Caller:
 
     def _dial(self, now: float) -> None:
         while self._dialled < len(self._calls) and now >= self._dial_at:
-            self._send_sip(self._calls[self._dialled].uac.place(now))
+            send_all(self._sip, self._calls[self._dialled].uac.place(now))
             self._dialled += 1
             self._dial_at = now + self._plan.dial_gap_s
         waiting = {State.CALLING, State.PROCEEDING}
@@ -278,40 +259,15 @@ class Caller:
     def _leave(self, now: float) -> None:
         for call in self._calls:
             if call.is_sending:
-                call.empty(_wall_to_monotonic_ns())
+                call.empty()
                 call.is_sending = False
-            self._send_sip(call.uac.hang_up(now))
+            send_all(self._sip, call.uac.hang_up(now))
         self._enter(Phase.LEAVING, now)
-
-
-def _wall_to_monotonic_ns() -> int:
-    """Kernel time stamps are wall clock; this is what to add. Measured once per batch, exact to a microsecond."""
-    before = time.monotonic_ns()
-    wall = time.time_ns()
-    return (before + time.monotonic_ns()) // 2 - wall
-
-
-def _udp_socket(host: str) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((host, 0))
-    sock.setblocking(False)
-    return sock
-
-
-def _rtp_socket(host: str) -> socket.socket:
-    sock = _udp_socket(host)
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    return sock
 
 
 def _say(message: Measuring | Measured | Load) -> None:
     sys.stdout.write(msgspec.json.encode(message).decode() + "\n")
     sys.stdout.flush()
-
-
-def address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host, int(port)
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -72,18 +72,20 @@ class EchoPlatform:
 
     def __init__(self) -> None:
         self.ws_port = 0
-        self._notes: list[Heard] = []
-        self._waiting: dict[str, EchoListener] = {}
+        self.notes: list[Heard] = []
+        self._waiting: dict[str, picows.WSListener] = {}
 
-    def app(self) -> Starlette:
-        return Starlette(
-            routes=[
-                Route("/api/calls", self.create_ultravox, methods=["POST"]),
-                Route("/api/agents/{agent}/calls", self.create_ultravox, methods=["POST"]),
-                Route("/call", self.create_vapi, methods=["POST"]),
-                Route("/bench/heard", self.heard, methods=["GET"]),
-            ]
-        )
+    def routes(self) -> Sequence[Route]:
+        return [
+            Route("/api/calls", self.create_ultravox, methods=["POST"]),
+            Route("/api/agents/{agent}/calls", self.create_ultravox, methods=["POST"]),
+            Route("/call", self.create_vapi, methods=["POST"]),
+            Route("/bench/heard", self.heard, methods=["GET"]),
+        ]
+
+    def listener(self, encoding: str, hello: tuple[bytes, ...]) -> picows.WSListener:
+        """Who takes the next call's socket."""
+        return EchoListener(encoding, hello, self.notes)
 
     async def create_ultravox(self, request: Request) -> Response:
         call = secrets.token_hex(8)
@@ -99,21 +101,23 @@ class EchoPlatform:
         return _created({"id": call, "transport": {"provider": "vapi.websocket", "websocketCallUrl": url}})
 
     async def heard(self, request: Request) -> Response:
-        notes, self._notes[:] = list(self._notes), []
+        notes, self.notes[:] = list(self.notes), []
         return Response(msgspec.json.encode(notes), media_type="application/json")
 
     def _expect(self, call: str, encoding: str, hello: list[dict[str, str]]) -> str:
-        self._waiting[call] = EchoListener(encoding, tuple(map(msgspec.json.encode, hello)), self._notes)
+        self._waiting[call] = self.listener(encoding, tuple(map(msgspec.json.encode, hello)))
         return f"ws://{HOST}:{self.ws_port}/{call}"
 
-    def join(self, request: picows.WSUpgradeRequest) -> EchoListener | None:
+    def join(self, request: picows.WSUpgradeRequest) -> picows.WSListener | None:
         """A call's socket may be opened once; None is answered with 404."""
         return self._waiting.pop(request.path.decode().partition("?")[0].strip("/"), None)
 
     async def serve(self, http: socket.socket) -> None:
         sockets = await picows.ws_create_server(self.join, HOST, 0)
         self.ws_port = sockets.sockets[0].getsockname()[1]
-        config = uvicorn.Config(self.app(), log_level="warning", access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(
+            Starlette(routes=self.routes()), log_level="warning", access_log=False, lifespan="off", ws="none"
+        )
         async with sockets:
             await uvicorn.Server(config).serve(sockets=[http])
 
@@ -122,14 +126,15 @@ def _created(body: dict[str, Any]) -> Response:
     return Response(msgspec.json.encode(body), 201, media_type="application/json")
 
 
-def main() -> int:
+def run(platform: EchoPlatform) -> int:
+    """Until SIGTERM."""
     # Listening before the port is told: whoever reads it may connect at once.
     http = socket.create_server((HOST, 0))
     print(http.getsockname()[1], flush=True)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(EchoPlatform().serve(http))
+        runner.run(platform.serve(http))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(EchoPlatform()))

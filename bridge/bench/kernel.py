@@ -47,18 +47,26 @@ class CpuTimes:
 
     total: int
     steal: int
+    idle: int = 0
 
 
 def parse_cpu_times(text: str) -> CpuTimes:
     line = next(line for line in text.splitlines() if line.startswith("cpu "))
     # user nice system idle iowait irq softirq steal; guest times that follow are inside user already.
     ticks = [int(field) for field in line.split()[1:9]]
-    return CpuTimes(total=sum(ticks), steal=ticks[7] if len(ticks) > 7 else 0)
+    return CpuTimes(total=sum(ticks), steal=ticks[7] if len(ticks) > 7 else 0, idle=sum(ticks[3:5]))
 
 
 def steal_percent(before: CpuTimes, after: CpuTimes) -> float:
     passed = after.total - before.total
     return round(100 * (after.steal - before.steal) / passed, 2) if passed > 0 else 0.0
+
+
+def busy_percent(before: CpuTimes, after: CpuTimes) -> float:
+    """Of all cores together, whoever it was: neither idle nor stolen."""
+    passed = after.total - before.total
+    unused = after.idle - before.idle + after.steal - before.steal
+    return round(100 * (1 - unused / passed), 2) if passed > 0 else 0.0
 
 
 def parse_cpu_name(text: str) -> str:
@@ -104,6 +112,11 @@ def _command_line(pid: int) -> str:
 
 def cpu_times() -> CpuTimes:
     return parse_cpu_times((PROC / "stat").read_text())
+
+
+def load_average() -> float:
+    """Processes that ran or waited for a core, mean of the last minute (proc(5), loadavg)."""
+    return os.getloadavg()[0]
 
 
 def machine() -> Machine:

@@ -31,6 +31,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     "time.monotonic(); None: it never came back."
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What comes back has changed between silence and sound."""
+
+    at_s: float
+    "time.monotonic() of the first packet of the new kind."
+    is_loud: bool
+
+
 class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One call, seen by the load caller. Packets are those of the whole call."""
 
@@ -51,6 +59,8 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
     malformed: int
     marks: tuple[Mark, ...]
     "Those sent in the measured time."
+    turns: tuple[Turn, ...] = ()
+    "Of the whole call. Echoed marks make many."
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load", tag_field="is"):
@@ -68,6 +78,56 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag="load", tag_field="is"
 FromCaller = Measuring | Measured | Load
 
 
+# --- what the probe says: one call, every frame of it -----------------------------------------------------------------
+
+
+class Stall(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody has held back everything for this long (time.monotonic())."""
+
+    began_s: float
+    ended_s: float
+
+
+class Spoken(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One frame of the probe's, in the order of their numbers."""
+
+    spoken_s: float
+    "When its last sample was spoken: due time of the packet."
+    left_s: float | None
+    "When it reached the bridge's doorstep, having come down the line. None: lost on the way."
+
+
+class Came(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One packet of the bridge's."""
+
+    at_s: float
+    "In the probe's kernel."
+    timestamp: int
+    "RTP, unwrapped: it never goes back to zero."
+    number: int
+    "Which frame of the probe's is in it, -1 for none."
+    begins_ms: float
+    "How far into the packet."
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True, tag="probed", tag_field="is"):
+    """The probe's last line."""
+
+    status: int
+    ended_early: bool
+    since_s: float
+    "The measured time, both ends."
+    until_s: float
+    spoken: tuple[Spoken, ...]
+    came: tuple[Came, ...]
+    stalls: tuple[Stall, ...]
+    "Of the probe's own line."
+    send_late_ms: Figures
+
+
+FromProbe = Measuring | Measured | Probed
+
+
 # --- what the echoing platform has heard ------------------------------------------------------------------------------
 
 
@@ -76,11 +136,13 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     at_s: float
     "time.monotonic()"
+    said_s: float = 0.0
+    "When its echo left, where that is later (bridge.bench.delayed_platform)."
 
 
 # --- the results ------------------------------------------------------------------------------------------------------
 
-Role = Literal["control", "sip", "worker", "other", "platform", "caller", "reflector"]
+Role = Literal["control", "sip", "worker", "other", "platform", "caller", "reflector", "beside"]
 BRIDGE: tuple[Role, ...] = ("control", "sip", "worker", "other")
 
 
@@ -135,6 +197,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[ProcessUse, ...] = ()
     steal_percent: float = 0.0
     "Time that the host gave to others, of all cores."
+    busy_percent: float = 0.0
+    "Of all cores, everybody's work."
     refusals: dict[str, int] = {}
     "Final status of the calls that were not answered, and how many."
     by_call: tuple[CallFigures, ...] = ()
@@ -147,6 +211,24 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cores: int
     kernel: str
     python: str
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """When and where something was measured, and who else was there."""
+
+    started_at: str
+    machine: Machine
+    steal_percent: float
+    "Time that the host gave to others, of all cores, over the whole run."
+    load_average: float
+    "Before the run: other people's work."
+
+    def __str__(self) -> str:
+        on = self.machine
+        return (
+            f"{on.cpu}, {on.cores} cores, Linux {on.kernel}, Python {on.python}, "
+            f"steal {self.steal_percent:g} %, load before {self.load_average:.2f}"
+        )
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,6 +80,7 @@ class Run:
     seconds: float
     processes: tuple[ProcessUse, ...]
     steal_percent: float
+    busy_percent: float = 0.0
 
 
 def config_text(kind: PlatformKind, *, sip_port: int, platform_port: int, workers: int, calls: int) -> str:
@@ -132,6 +133,10 @@ class Meter:
     @property
     def steal_percent(self) -> float:
         return kernel.steal_percent(self._times[0][1], self._times[1][1]) if len(self._times) == 2 else 0.0
+
+    @property
+    def busy_percent(self) -> float:
+        return kernel.busy_percent(self._times[0][1], self._times[1][1]) if len(self._times) == 2 else 0.0
 
     def processes(self) -> tuple[ProcessUse, ...]:
         """Those that lived through the whole time."""
@@ -284,6 +289,7 @@ def _run(load: Load, heard: Sequence[Heard], meter: Meter) -> Run:
         seconds=meter.seconds,
         processes=meter.processes(),
         steal_percent=meter.steal_percent,
+        busy_percent=meter.busy_percent,
     )
 
 

@@ -70,6 +70,9 @@ class Incoming:
     def __init__(self, outgoing: Outgoing) -> None:
         self.received = self.duplicate = self.reordered = self.restarts = self.malformed = 0
         self.gaps_ms: list[float] = []
+        self.turns: list[tuple[int, bool]] = []
+        "(arrival, is it loud) of each packet that is silent after a loud one, or loud after a silent one."
+        self._is_loud = False
         self._missing: set[int] = set()
         self._sequence = -1
         self._at_ns = 0
@@ -90,7 +93,11 @@ class Incoming:
         if self._at_ns:
             self.gaps_ms.append((at_ns - self._at_ns) / 1e6)
         self._at_ns = at_ns
-        if not data.endswith(SILENCE):
+        is_loud = not data.endswith(SILENCE)
+        if is_loud is not self._is_loud:
+            self._is_loud = is_loud
+            self.turns.append((at_ns, is_loud))
+        if is_loud:
             self._look_for_marks(data[_RTP_HEADER_BYTES:], at_ns)
 
     def _count(self, sequence: int) -> None:

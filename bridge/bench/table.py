@@ -21,9 +21,9 @@ COST_NOTE = "CPU in percent of one core per call that stood, user and system. Me
 def markdown(results: Results) -> str:
     sections = [
         f"`puente bench latency`, {results.started_at}: {described(results)}.",
-        _table(LATENCY_HEAD, map(latency_row, results.steps)),
+        grid(LATENCY_HEAD, map(latency_row, results.steps)),
         LATENCY_NOTE,
-        _table(COST_HEAD, map(cost_row, results.steps)),
+        grid(COST_HEAD, map(cost_row, results.steps)),
         COST_NOTE,
         *notes(results.steps),
     ]
@@ -135,7 +135,8 @@ def notes(steps: Iterable[Step]) -> list[str]:
     return ["\n".join(found)] if found else []
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are numbers."""
     lines = [head, ["---" if not number else "---:" for number in range(len(head))], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

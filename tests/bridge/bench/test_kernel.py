@@ -21,11 +21,11 @@ def test_stat_of_a_process_with_an_awkward_name() -> None:
 
 
 def test_cpu_times_leave_out_guests_which_are_in_user_already() -> None:
-    assert kernel.parse_cpu_times(PROC_STAT) == CpuTimes(total=1000, steal=20)
+    assert kernel.parse_cpu_times(PROC_STAT) == CpuTimes(total=1000, steal=20, idle=820)
 
 
 def test_cpu_times_of_a_kernel_without_steal() -> None:
-    assert kernel.parse_cpu_times("cpu  1 2 3 4\n") == CpuTimes(total=10, steal=0)
+    assert kernel.parse_cpu_times("cpu  1 2 3 4\n") == CpuTimes(total=10, steal=0, idle=4)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,15 @@ def test_cpu_times_of_a_kernel_without_steal() -> None:
 )
 def test_steal(after: CpuTimes, percent: float) -> None:
     assert kernel.steal_percent(CpuTimes(1000, 20), after) == percent
+
+
+@pytest.mark.parametrize(
+    ("after", "percent"),
+    [(CpuTimes(1200, 20, 850), 75.0), (CpuTimes(1200, 70, 850), 50.0), (CpuTimes(1000, 20, 800), 0.0)],
+    ids=["a quarter idle", "and some of it stolen", "no time has passed"],
+)
+def test_busy_is_neither_idle_nor_stolen(after: CpuTimes, percent: float) -> None:
+    assert kernel.busy_percent(CpuTimes(1000, 20, 800), after) == percent
 
 
 def test_cpu_name() -> None:
