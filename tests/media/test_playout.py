@@ -243,6 +243,17 @@ def test_coarse_messages_are_no_standing_queue(message_ms: int) -> None:
     assert figures(queue) == {"played_ms": 10_000}
 
 
+@pytest.mark.parametrize(("message", "too_many"), [(5, 10), (10, 7), (10, 8), (20, 3)])
+def test_of_a_queue_that_rises_and_falls_only_what_stands_is_drained(message: int, too_many: int) -> None:
+    """Messages of several frames: the way down from each is needed, what is too many before the first is not."""
+    queue = playout()
+    for tick in range(500):
+        if tick % message == 0:
+            queue.push(speech(message + (too_many if tick == 0 else 0)), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    assert figures(queue) == {"played_ms": 10_000, "drained_ms": too_many * 20}
+
+
 def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> None:
     queue = playout()
     for tick in range(24):

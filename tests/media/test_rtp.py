@@ -64,8 +64,8 @@ def test_bytes_on_the_wire() -> None:
 )
 def test_header_variants(data: bytes, payload: bytes) -> None:
     assert fields(data) == (0, 7, 8, 9, payload, False)
-    with_mark = data[:1] + b"\x88" + data[2:]
-    assert fields(with_mark) == (8, 7, 8, 9, payload, True)
+    with_mark = data[:1] + b"\x80" + data[2:]
+    assert fields(with_mark) == (0, 7, 8, 9, payload, True)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,7 @@ def test_repr_shows_the_header_and_not_the_audio() -> None:
     [
         (b"\x80\xc8", True),  # sender report
         (b"\x81\xcb\0\1", True),  # BYE
+        (b"\x80\xc0", True),
         (b"\x80\xdf", True),
         (b"\x80\xbf", False),
         (b"\x80\xe0", False),
