@@ -345,8 +345,8 @@ class Endpoint:
             account.leave()
 
     def is_quiet(self) -> bool:
-        """No call stands and no registration is left."""
-        return not self.switchboard and not any(account.registrar.is_registered for account in self._accounts.values())
+        """No BYE waits for its answer and no registration is left."""
+        return self.calls() == 0 and not any(account.registrar.is_registered for account in self._accounts.values())
 
     def close(self) -> None:
         """The stack is taken down; whatever still stands is cut off. Needed after a failed `open` too."""

@@ -238,7 +238,7 @@ class InfoDigit(Event):
 
 
 class Ended(Event):
-    """The last event of a call, whatever happened."""
+    """The last event of a call, whatever happened. After `Hangup` it does not wait for the answer to our BYE."""
 
     call: str
     status: int

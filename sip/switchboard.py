@@ -42,9 +42,6 @@ class Switchboard:
         "SIP Call-IDs whose refusals, if any, have been told by other events."
         self._is_leaving = False
 
-    def __len__(self) -> int:
-        return len(self._lines)
-
     def forget(self) -> None:
         """Lets go of the lines that have ended. Not to be called by one of them: it would saw off its own branch."""
         self._ended.clear()
