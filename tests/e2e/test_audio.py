@@ -63,7 +63,7 @@ async def test_own_tones_come_back(bridge: Rig, platform: Platform, formats: str
         caller.say(melody(*((hz, STEP_MS) for hz in LADDER_HZ)))
         await eventually(lambda: len(caller.ear.notes(*LADDER_HZ)) >= len(LADDER_HZ), "last tone")
         await asyncio.sleep(2 * STEP_MS / 1000)
-        await caller.ear.hush()
+        await caller.ear.hush()  # otherwise more would be sent while the BYE is on its way
         await caller.hang_up()
         assert_tones(caller.ear.notes(*LADDER_HZ), [(hz, STEP_MS) for hz in LADDER_HZ])
         assert [gap for gap in gaps(caller.ear.sound(), longer_than_ms=20) if gap.lasts_ms > 60] == []
@@ -73,7 +73,8 @@ async def test_own_tones_come_back(bridge: Rig, platform: Platform, formats: str
     assert (record.reason, record.codec) == ("caller-hung-up", {"0": "PCMU", "8": "PCMA"}[formats.split()[0]])
     assert record.media
     assert (record.media.near.lost, record.media.near.malformed, record.media.far.trouble) == (0, 0, 0)
-    assert record.media.near.received == caller.ear.sent
+    # The end of the call may reach the worker before it has looked at the very last packet.
+    assert caller.ear.sent - record.media.near.received in (0, 1)
 
 
 @pytest.mark.parametrize("platform", [ULTRAVOX, VAPI_MULAW, VAPI_16K], ids=["ultravox", "vapi-mulaw", "vapi-16k"])
