@@ -30,6 +30,8 @@ NTP_EPOCH_S = 2_208_988_800
 "From 1900 to 1970."
 REMEMBERED_REPORTS = 8
 "Of ours, that the far side may refer to: 40 s, and a report that names none of them is nonsense or very late."
+TOLERANCE_S = 0.01
+"On a fast line their delay, by their clock and rounded, may be longer than what has passed here."
 
 
 def random_cname() -> str:
@@ -113,15 +115,21 @@ class RtcpSession:
         "LSR of our sender reports, and when they were made."
         self._their_report: tuple[int, int, float] | None = None
         "SSRC, LSR and arrival of their last sender report."
+        self._their_ssrc: int | None = None
+        "Of whoever reported last; with no stream of its own it is told here alone."
         self.feedback: Feedback | None = None
         self.their_packets = 0
         "Sent, by their last sender report: what is missing here was lost on the way."
         self.their_cname = ""
         self.left = False
-        "They have said BYE."
+        "The source we hear, or whoever reports, has said BYE. No reason to end a call: SIP does that."
         self.reports_sent = 0
         self.reports_received = 0
         self.malformed = 0
+
+    def use_rate(self, rate_hz: int) -> None:
+        """Another codec, another clock of the stream."""
+        self._rate_hz = rate_hz
 
     def next_deadline(self) -> float:
         return self._due_at
@@ -150,15 +158,17 @@ class RtcpSession:
         for report in reports:
             match report:
                 case SenderReport(ssrc, ntp, _, packets, _, blocks):
+                    self._their_ssrc = ssrc
                     self._their_report = ssrc, ntp >> 16 & 0xFFFFFFFF, now
                     self.their_packets = packets
                     told = self._about_us(blocks, now) or told
-                case ReceiverReport(_, blocks):
+                case ReceiverReport(ssrc, blocks):
+                    self._their_ssrc = ssrc
                     told = self._about_us(blocks, now) or told
                 case Description(_, cname):
                     self.their_cname = cname
                 case Bye(ssrcs):
-                    self.left = self.left or self._heard.ssrc in ssrcs or self._reports_come_from(ssrcs)
+                    self.left = self.left or self._their_ssrc in ssrcs or self._heard.ssrc in ssrcs
         self.feedback = told or self.feedback
         return told
 
@@ -180,6 +190,7 @@ class RtcpSession:
             # `Reception` counts on over a change of source; a report is about one source. What was lost between our
             # last report and the change is counted to the new one.
             self._lost_before = before.expected - before.received
+            self.left = False
         self._heard = received
         expected = received.expected - before.expected
         lost = expected - (received.received - before.received)
@@ -214,8 +225,5 @@ class RtcpSession:
         made_at = next((at for lsr, at in self._our_reports if lsr == block.last_report), None)
         if made_at is None:
             return None
-        # A delay that is rounded up on a fast line would make it negative.
-        return max(0.0, (now - made_at - block.delay / 65536) * 1000)
-
-    def _reports_come_from(self, ssrcs: Sequence[int]) -> bool:
-        return self._their_report is not None and self._their_report[0] in ssrcs
+        round_trip_s = now - made_at - block.delay / 65536
+        return max(0.0, round_trip_s * 1000) if round_trip_s > -TOLERANCE_S else None

@@ -2,7 +2,7 @@
 
     parse(datagram) -> [SenderReport | ReceiverReport | Description | Bye, ...]       and serialize() the other way
 
-Pure: bytes in, values out. Measured on SR + SDES: parse 5 us, serialize 5 us.
+Pure: bytes in, values out. Measured on a compound of SR and SDES: parse 11 us, serialize 8 us.
 """
 
 from __future__ import annotations
