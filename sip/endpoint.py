@@ -15,12 +15,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Any
 
 import pjsua2 as pj
 
 from sip import messages as m
 from sip.border import SipError, guarded, log_line
+from sip.cause import Cause
 from sip.headers import Message, info_digit, parse_message, sdp_of
 from sip.negotiation import Negotiation
 from sip.switchboard import Switchboard
@@ -28,8 +29,6 @@ from sip.trunks import LOCAL, Registrar, Sources, address_of, domain_of, our_uri
 
 T1_MS = 500
 "RFC 3261, 17.1.1.1."
-FROM_THE_PEER = frozenset({pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_EVENT_TX_MSG})
-"What moved a transaction: a message, or our answer to one (487 after CANCEL). Else a timer or a transport error."
 TRANSPORTS = {
     "udp": (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_UDP6),
     "tcp": (pj.PJSIP_TRANSPORT_TCP, pj.PJSIP_TRANSPORT_TCP6),
@@ -118,27 +117,21 @@ class _Leg(pj.Call):
 
     @guarded
     def onCallState(self, prm: Any) -> None:
-        info = self.getInfo()
-        status, reason = _redirected(prm) or info.lastStatusCode, info.lastReason
+        info, cause = self.getInfo(), _cause(prm)
+        status, reason = cause.redirection or info.lastStatusCode, info.lastReason
         match info.state:
             case pj.PJSIP_INV_STATE_EARLY if not self.is_inbound:
-                self.early_sdp = _received_sdp(prm) or self.early_sdp
-                self.emit(m.Ringing(call=self.name, status=status, sdp=_received_sdp(prm)))
+                self.early_sdp = cause.sdp or self.early_sdp
+                self.emit(m.Ringing(call=self.name, status=status, sdp=cause.sdp))
             case pj.PJSIP_INV_STATE_CONNECTING if not self.is_inbound:
-                self.emit(m.Answered(call=self.name, sdp=_received_sdp(prm) or self.early_sdp))
+                self.emit(m.Answered(call=self.name, sdp=cause.sdp or self.early_sdp))
             case pj.PJSIP_INV_STATE_CONFIRMED:
                 self.negotiation.is_confirmed = True
                 self.emit(m.Confirmed(call=self.name))
+            case pj.PJSIP_INV_STATE_DISCONNECTED if self.hung_up:
+                self.endpoint.switchboard.on_ended(self, status, self.hung_up.reason or reason, "local")
             case pj.PJSIP_INV_STATE_DISCONNECTED:
-                said = self.hung_up.reason if self.hung_up else ""
-                self.endpoint.switchboard.on_ended(self, status, said or reason, self._ended_by(prm))
-
-    def _ended_by(self, prm: Any) -> Literal["remote", "local", "error"]:
-        if self.hung_up is not None:
-            return "local"
-        if _is_our_bye(prm):  # the stack's own, e.g. when no ACK has come (RFC 3261, 13.3.1.4)
-            return "error"
-        return "remote" if _cause(prm) in FROM_THE_PEER else "error"
+                self.endpoint.switchboard.on_ended(self, status, reason, cause.ended_by)
 
     @guarded
     def onCallSdpCreated(self, prm: Any) -> None:
@@ -161,10 +154,10 @@ class _Leg(pj.Call):
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:
-        event = prm.e.body.tsxState
-        if event.type != pj.PJSIP_EVENT_RX_MSG or event.tsx.method != "INFO" or event.tsx.role != pj.PJSIP_ROLE_UAS:
+        cause = _cause(prm)
+        if cause.method != "INFO" or cause.is_ours or not cause.received:
             return
-        if digit := info_digit(parse_message(event.src.rdata.wholeMsg)):
+        if digit := info_digit(parse_message(cause.received)):
             self.emit(m.InfoDigit(call=self.name, digit=digit[0], duration_ms=digit[1]))
 
     @guarded
@@ -220,30 +213,17 @@ class _Leg(pj.Call):
             self.sip_call_id = self.getInfo().callIdString
 
 
-def _is_our_bye(prm: Any) -> bool:
-    """Did the answer to a BYE that we sent, or its absence, end the call?"""
+def _cause(prm: Any) -> Cause:
     if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
-        return False
-    transaction = prm.e.body.tsxState.tsx
-    return bool(transaction.method == "BYE" and transaction.role == pj.PJSIP_ROLE_UAC)
-
-
-def _cause(prm: Any) -> int:
-    """What moved the call on: a message, a timer, a transport error."""
-    return int(prm.e.body.tsxState.type if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else prm.e.type)
-
-
-def _redirected(prm: Any) -> int:
-    """The 3xx that ended the call: we follow none, and PJSUA then only says 487."""
-    status = int(prm.e.body.tsxState.tsx.statusCode) if prm.e.type == pj.PJSIP_EVENT_TSX_STATE else 0
-    return status if status // 100 == 3 else 0
-
-
-def _received_sdp(prm: Any) -> str:
-    """The SDP of the response that moved the call on."""
-    if _cause(prm) != pj.PJSIP_EVENT_RX_MSG:
-        return ""
-    return sdp_of(parse_message(prm.e.body.tsxState.src.rdata.wholeMsg))
+        return Cause()
+    event = prm.e.body.tsxState
+    return Cause(
+        is_message=event.type in (pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_EVENT_TX_MSG),
+        method=event.tsx.method,
+        is_ours=event.tsx.role == pj.PJSIP_ROLE_UAC,
+        status=event.tsx.statusCode,
+        received=event.src.rdata.wholeMsg if event.type == pj.PJSIP_EVENT_RX_MSG else "",
+    )
 
 
 def _call_prm(status: int) -> Any:
