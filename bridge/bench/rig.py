@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -30,6 +30,7 @@ LOAD_EXTRA_S: Final = 60.0
 "Dialling, settling and hanging up may take so long on top of the measured time."
 LONGEST_LINE_BYTES: Final = 1 << 28
 
+T = TypeVar("T")
 PlatformKind = Literal["ultravox", "vapi"]
 
 CONFIG = """\
@@ -54,8 +55,7 @@ kind = "{kind}"
 url = "http://{host}:{platform_port}"
 agent = "bench"
 encoding = "{encoding}"
-# The echo comes back in real time, as from a platform that was told of a small buffer.
-client_buffer_ms = 60
+client_buffer_ms = {client_buffer_ms}
 
 [[routes]]
 platforms = ["echo"]
@@ -63,6 +63,11 @@ platforms = ["echo"]
 [log]
 level = "warning"
 """
+
+REAL_TIME_MS: Final = 60
+"Client buffer of a platform whose echo comes back in real time."
+AHEAD_MS: Final = 30_000
+"Client buffer of one that sends as much as it has."
 
 ENCODING: dict[PlatformKind, str] = {"ultravox": "s16le", "vapi": "mulaw"}
 
@@ -83,7 +88,15 @@ class Run:
     busy_percent: float = 0.0
 
 
-def config_text(kind: PlatformKind, *, sip_port: int, platform_port: int, workers: int, calls: int) -> str:
+def config_text(
+    kind: PlatformKind,
+    *,
+    sip_port: int,
+    platform_port: int,
+    workers: int,
+    calls: int,
+    client_buffer_ms: int = REAL_TIME_MS,
+) -> str:
     """Settings of a bridge that knows one trunk, the load caller, and one platform, the echo."""
     # RTP stays below the range from which the kernel hands out ports by itself (32768 and up).
     first_port = random.randrange(12_000, 22_000, 2)
@@ -96,6 +109,7 @@ def config_text(kind: PlatformKind, *, sip_port: int, platform_port: int, worker
         kind=kind,
         platform_port=platform_port,
         encoding=ENCODING[kind],
+        client_buffer_ms=client_buffer_ms,
     )
 
 
@@ -252,24 +266,55 @@ def _options(port: int, local_port: int) -> bytes:
 # --- the two kinds of step ------------------------------------------------------------------------------------------
 
 
-async def against_bridge(kind: PlatformKind, calls: int, seconds: float, workers: int, folder: Path) -> Run:
-    """Load caller -> bridge -> echoing platform, and back."""
+@dataclass(frozen=True)
+class House:
+    """A bridge and its platform, up and answering."""
+
+    sip_port: int
+    platform_port: int
+    meter: Meter
+
+
+@asynccontextmanager
+async def house(
+    kind: PlatformKind,
+    calls: int,
+    workers: int,
+    folder: Path,
+    *,
+    platform: Sequence[str] = ("bridge.bench.echo_platform",),
+    client_buffer_ms: int = REAL_TIME_MS,
+) -> AsyncIterator[House]:
+    """A fresh bridge, and a platform given by module and arguments; both are gone when the block is left."""
     log = folder / f"bridge-{calls}.log"
     log.unlink(missing_ok=True)
-    async with child("bridge.bench.echo_platform", log=folder / "platform.log") as platform:
-        platform_port = await told_port(platform, folder / "platform.log")
+    module, *arguments = platform
+    async with child(module, *arguments, log=folder / "platform.log") as far:
+        platform_port = await told_port(far, folder / "platform.log")
         sip_port = free_udp_port()
         config = folder / f"bridge-{calls}.toml"
         config.write_text(
-            config_text(kind, sip_port=sip_port, platform_port=platform_port, workers=workers, calls=calls)
+            config_text(
+                kind,
+                sip_port=sip_port,
+                platform_port=platform_port,
+                workers=workers,
+                calls=calls,
+                client_buffer_ms=client_buffer_ms,
+            )
         )
         async with child("bridge", "serve", "--config", str(config), log=log) as bridge:
             await wait_for_sip(sip_port, bridge, log)
-            roles: dict[int, Role] = {bridge.pid: "control", **kernel.descendants(bridge.pid), platform.pid: "platform"}
-            meter = Meter(roles)
-            load = await _load(sip_port, calls, seconds, meter, folder)
-            heard = await _heard(platform_port)
-    return _run(load, heard, meter)
+            roles: dict[int, Role] = {bridge.pid: "control", **kernel.descendants(bridge.pid), far.pid: "platform"}
+            yield House(sip_port, platform_port, Meter(roles))
+
+
+async def against_bridge(kind: PlatformKind, calls: int, seconds: float, workers: int, folder: Path) -> Run:
+    """Load caller -> bridge -> echoing platform, and back."""
+    async with house(kind, calls, workers, folder) as up:
+        load = await load_caller(up.sip_port, calls, seconds, up.meter, folder)
+        heard = await asked(up.platform_port, "/bench/heard", list[Heard])
+    return _run(load, heard, up.meter)
 
 
 async def against_reflector(calls: int, seconds: float, folder: Path) -> Run:
@@ -278,7 +323,7 @@ async def against_reflector(calls: int, seconds: float, folder: Path) -> Run:
     async with child("bridge.bench.reflector", log=log) as reflector:
         meter = Meter({reflector.pid: "reflector"})
         port = await told_port(reflector, log)
-        load = await _load(port, calls, seconds, meter, folder, settle_s=0.5)
+        load = await load_caller(port, calls, seconds, meter, folder, settle_s=0.5)
     return _run(load, (), meter)
 
 
@@ -293,7 +338,7 @@ def _run(load: Load, heard: Sequence[Heard], meter: Meter) -> Run:
     )
 
 
-async def _load(
+async def load_caller(
     port: int, calls: int, seconds: float, meter: Meter, folder: Path, *, settle_s: float | None = None
 ) -> Load:
     """Runs the load caller; the meter runs while it measures."""
@@ -318,7 +363,8 @@ async def _load(
     raise Trouble(f"the load caller died ({last_words(log)})")
 
 
-async def _heard(port: int) -> list[Heard]:
+async def asked(port: int, path: str, kind: type[T], method: str = "GET") -> T:
+    """What a platform of ours has to tell."""
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}") as client:
-        answer = await client.get("/bench/heard")
-        return msgspec.json.decode(answer.content, type=list[Heard])
+        answer = await client.request(method, path)
+        return msgspec.json.decode(answer.content, type=kind)
