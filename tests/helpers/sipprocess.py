@@ -6,9 +6,13 @@ import asyncio
 import json
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from sip import messages as m
+from sip.sdp import build_answer, build_offer, choose, parse
+from tests.helpers.sippeer import Dialog, SipPeer, sdp
 
 PATIENCE_S = 6.0
 E = TypeVar("E", bound=m.Event)
@@ -93,3 +97,44 @@ class SipProcess:
         event = await self.event(within_s)
         assert isinstance(event, kind), f"{event} instead of {kind.__name__}"
         return event
+
+
+OFFER = build_offer(("PCMU", "PCMA"), host="127.0.0.1", port=20000)
+
+
+@asynccontextmanager
+async def together(*trunks: m.TrunkAccount, tcp: bool = False) -> AsyncIterator[tuple[SipProcess, SipPeer]]:
+    async with (
+        SipProcess(*trunks) as process,
+        await (SipPeer.tcp(process.tcp) if tcp else SipPeer.udp(process.udp)) as peer,
+    ):
+        yield process, peer
+
+
+def answer_to(offer: str) -> str:
+    session = parse(offer)
+    choice = choose(session, ("PCMU", "PCMA"))
+    assert choice is not None
+    return build_answer(session, choice, host="127.0.0.1", port=20000)
+
+
+async def answered(process: SipProcess, peer: SipPeer, offer: str | None = None) -> tuple[Dialog, str]:
+    """A call that stands; our name for it."""
+    call = peer.invite(sdp=sdp(port=40000) if offer is None else offer)
+    incoming = await process.expect(m.Incoming)
+    process.send(m.Answer(call=incoming.call, sdp=answer_to(incoming.offer)))
+    await call.talk()
+    assert await process.expect(m.Confirmed) == m.Confirmed(call=incoming.call)
+    return call, incoming.call
+
+
+def remote_hang_up(name: str) -> m.Ended:
+    return m.Ended(call=name, status=200, reason="Normal call clearing", by="remote")
+
+
+def origin(body: str) -> list[str]:
+    return next(line for line in body.splitlines() if line.startswith("o=")).split()[1:3]
+
+
+def without_origin(body: str) -> list[str]:
+    return [line for line in body.splitlines() if not line.startswith("o=")]

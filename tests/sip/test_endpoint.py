@@ -1,64 +1,23 @@
-"""The real sip process with a scripted peer on the other side of a real socket."""
+"""The real sip process, called by a scripted peer over a real socket."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from sip import messages as m
-from sip.sdp import build_answer, build_offer, choose, parse
-from tests.helpers.sippeer import Dialog, SipMessage, SipPeer, sdp
-from tests.helpers.sipprocess import SipProcess
-
-OFFER = build_offer(("PCMU", "PCMA"), host="127.0.0.1", port=20000)
-
-
-@asynccontextmanager
-async def together(*trunks: m.TrunkAccount, tcp: bool = False) -> AsyncIterator[tuple[SipProcess, SipPeer]]:
-    async with (
-        SipProcess(*trunks) as process,
-        await (SipPeer.tcp(process.tcp) if tcp else SipPeer.udp(process.udp)) as peer,
-    ):
-        yield process, peer
-
-
-def answer_to(offer: str) -> str:
-    session = parse(offer)
-    choice = choose(session, ("PCMU", "PCMA"))
-    assert choice is not None
-    return build_answer(session, choice, host="127.0.0.1", port=20000)
-
-
-async def answered(process: SipProcess, peer: SipPeer, offer: str | None = None) -> tuple[Dialog, str]:
-    """A call that stands; our name for it."""
-    call = peer.invite(sdp=sdp(port=40000) if offer is None else offer)
-    incoming = await process.expect(m.Incoming)
-    process.send(m.Answer(call=incoming.call, sdp=answer_to(incoming.offer)))
-    await call.talk()
-    assert await process.expect(m.Confirmed) == m.Confirmed(call=incoming.call)
-    return call, incoming.call
-
-
-async def dialled(process: SipProcess, peer: SipPeer) -> tuple[Dialog, SipMessage]:
-    process.send(m.Dial(call="out", uri=f"sip:77@{peer.address};transport={peer.transport.lower()}", sdp=OFFER))
-    return await peer.accept("INVITE")
-
-
-def remote_hang_up(name: str) -> m.Ended:
-    return m.Ended(call=name, status=200, reason="Normal call clearing", by="remote")
-
-
-def origin(body: str) -> list[str]:
-    return next(line for line in body.splitlines() if line.startswith("o=")).split()[1:3]
-
-
-def without_origin(body: str) -> list[str]:
-    return [line for line in body.splitlines() if not line.startswith("o=")]
+from sip.sdp import parse
+from tests.helpers.sippeer import SipPeer, sdp
+from tests.helpers.sipprocess import (
+    OFFER,
+    answer_to,
+    answered,
+    origin,
+    remote_hang_up,
+    together,
+    without_origin,
+)
 
 
 class TestInbound:
@@ -356,223 +315,6 @@ class TestBadInput:
             stray = peer.dialog()
             stray.send("CANCEL")
             assert (await stray.response("CANCEL")).status == 481
-
-
-class TestOutbound:
-    @pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
-    async def test_a_call_from_first_to_last(self, tcp: bool) -> None:
-        async with together(tcp=tcp) as (process, peer):
-            process.send(
-                m.Dial(
-                    call="out",
-                    uri=f"sip:77@{peer.address};transport={peer.transport.lower()}",
-                    sdp=OFFER,
-                    from_user="4711",
-                    headers=(("X-Campaign", "spring"),),
-                )
-            )
-            call, invite = await peer.accept("INVITE")
-            assert invite.body == OFFER
-            assert invite["From"].startswith("<sip:4711@127.0.0.1>")
-            assert invite["X-Campaign"] == "spring"
-            call.respond(invite, 180)
-            assert await process.expect(m.Ringing) == m.Ringing(call="out", status=180)
-            early, theirs = sdp(port=40020), sdp(port=40020, formats="8 101")
-            call.respond(invite, 183, sdp=early)
-            assert await process.expect(m.Ringing) == m.Ringing(call="out", status=183, sdp=early)
-            call.respond(invite, 200, sdp=theirs)
-            assert await process.expect(m.Answered) == m.Answered(call="out", sdp=theirs)
-            assert await process.expect(m.Confirmed) == m.Confirmed(call="out")
-            await call.request("ACK")
-            call.them = invite["From"]
-            await call.hang_up()
-            assert await process.expect(m.Ended) == remote_hang_up("out")
-
-    async def test_an_answer_that_came_early(self) -> None:
-        async with together() as (process, peer):
-            call, invite = await dialled(process, peer)
-            early = sdp(port=40020)
-            call.respond(invite, 183, sdp=early)
-            await process.expect(m.Ringing)
-            call.respond(invite, 200)
-            assert await process.expect(m.Answered) == m.Answered(call="out", sdp=early)
-
-    async def test_our_version_goes_on_when_they_offer(self) -> None:
-        async with together() as (process, peer):
-            call, invite = await dialled(process, peer)
-            call.respond(invite, 200, sdp=sdp(port=40020))
-            await process.expect(m.Answered)
-            await process.expect(m.Confirmed)
-            await call.request("ACK")
-            call.them = invite["From"]
-            theirs = sdp(port=40020, direction="inactive", version=2)
-            call.send("INVITE", sdp=theirs)
-            await process.expect(m.Reoffer)
-            process.send(m.AnswerReoffer(call="out", sdp=answer_to(theirs)))
-            answer = await call.talk()
-            session, version = origin(OFFER)
-            assert origin(answer.body) == [session, str(int(version) + 1)]
-
-    @pytest.mark.parametrize(("status", "reason"), [(486, "Busy Here"), (404, "Not Found"), (302, "Moved")])
-    async def test_a_refusal(self, status: int, reason: str) -> None:
-        async with together() as (process, peer):
-            call, invite = await dialled(process, peer)
-            call.respond(invite, status, reason, headers=[("Contact", "<sip:elsewhere@127.0.0.1:9>")])
-            await call.request("ACK")
-            ended = await process.expect(m.Ended)
-            assert (ended.call, ended.status, ended.by) == ("out", status, "remote")
-
-    async def test_giving_up_while_it_rings(self) -> None:
-        async with together() as (process, peer):
-            call, invite = await dialled(process, peer)
-            call.respond(invite, 180)
-            await process.expect(m.Ringing)
-            process.send(m.Hangup(call="out", reason="no answer"))
-            call.respond(await call.request("CANCEL"), 200)
-            call.respond(invite, 487, "Request Terminated")
-            assert await process.expect(m.Ended) == m.Ended(call="out", status=487, reason="no answer", by="local")
-
-    async def test_a_peer_that_says_nothing(self) -> None:
-        async with SipProcess(transaction_timeout_ms=1000) as process, await SipPeer.udp(process.udp) as silent:
-            process.send(m.Dial(call="out", uri=f"sip:77@{silent.address}", sdp=OFFER))
-            assert await process.expect(m.Ended) == m.Ended(
-                call="out", status=408, reason="Request Timeout", by="error"
-            )
-
-    @pytest.mark.parametrize(
-        ("uri", "trunk"),
-        [("sip:77@127.0.0.1:9;transport=tcp", ""), ("sip:@@", ""), ("sip:77@127.0.0.1", "moon")],
-        ids=["closed port", "no uri", "no trunk"],
-    )
-    async def test_calls_that_cannot_be_placed(self, uri: str, trunk: str) -> None:
-        async with together() as (process, _):
-            process.send(m.Dial(call="out", uri=uri, sdp=OFFER, trunk=trunk))
-            ended = await process.expect(m.Ended)
-            assert (ended.call, ended.by) == ("out", "error")
-            assert ended.status >= 500
-
-    async def test_an_answer_without_a_common_codec(self) -> None:
-        async with together() as (process, peer):
-            call, invite = await dialled(process, peer)
-            call.respond(invite, 200, sdp=sdp(port=40020, formats="3"))
-            await call.request("ACK")
-            call.respond(await call.request("BYE"), 200)
-            events = [await process.event()]
-            while not isinstance(events[-1], m.Ended):
-                events.append(await process.event())
-            assert events[-1].call == "out"
-
-
-REALM = "trunk.example"
-
-
-def registering(peer: SipPeer, **settings: object) -> m.TrunkAccount:
-    return m.TrunkAccount(
-        name="provider",
-        kind="register",
-        registrar=f"sip:{peer.address}",
-        username="bridge1",
-        password="s3cret1",
-        retry_s=1,
-        **settings,  # type: ignore[arg-type]
-    )
-
-
-def challenge(registrar: Dialog, request: SipMessage, status: int = 401) -> None:
-    header = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
-    registrar.respond(request, status, headers=[(header, f'Digest realm="{REALM}", nonce="n1", algorithm=MD5')])
-
-
-def is_right(request: SipMessage, password: str) -> bool:
-    """RFC 2617, 3.2.2, without qop."""
-    given = dict(re.findall(r'(\w+)="?([^",]+)"?', request["Authorization"] or request["Proxy-Authorization"]))
-
-    def md5(text: str) -> str:
-        return hashlib.md5(text.encode()).hexdigest()
-
-    ha1, ha2 = md5(f"{given['username']}:{REALM}:{password}"), md5(f"{request.method}:{given['uri']}")
-    return str(given["response"]) == md5(f"{ha1}:n1:{ha2}")
-
-
-class TestRegistration:
-    async def test_register_be_called_and_leave(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            request = await dialog.request("REGISTER")
-            assert is_right(request, "s3cret1")
-            assert request["Expires"] == "300"
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
-            assert await process.expect(m.Registration) == m.Registration(
-                trunk="provider", state="registered", status=200, reason="OK", expires_s=60
-            )
-            call = peer.invite(sdp=sdp(port=40000), user="bridge1")
-            incoming = await process.expect(m.Incoming)
-            assert incoming.trunk == "provider"
-            process.send(m.Refuse(call=incoming.call, status=486))
-            assert (await call.response("INVITE")).status == 486
-            call.ack(rejected=True)
-            await process.expect(m.Ended)
-
-            process.send(m.Stop())
-            request = await dialog.request("REGISTER")
-            assert request["Expires"] == "0"
-            dialog.respond(request, 200, "OK")
-            assert await process.expect(m.Registration) == m.Registration(
-                trunk="provider", state="unregistered", status=200, reason="OK", expires_s=0
-            )
-            assert await process.ended() == 0
-
-    async def test_a_wrong_password_is_refused_not_unreachable(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            request = await dialog.request("REGISTER")
-            assert not is_right(request, "another")
-            dialog.respond(request, 403, "Forbidden")
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("refused", 403)
-            assert 2.0 <= told.retry_in_s <= 4.0
-            assert "s3cret1" not in repr(told)
-        assert all("s3cret1" not in str(line) for line in process.log)
-
-    async def test_a_challenge_that_never_ends_is_refused(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            challenge(dialog, await dialog.request("REGISTER"))
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("refused", 401)
-
-    async def test_a_registrar_in_trouble_is_tried_again(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 503, "Later")
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("unreachable", 503)
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
-            assert (await process.expect(m.Registration)).state == "registered"
-
-    async def test_a_silent_registrar_is_unreachable(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer), transaction_timeout_ms=1000) as process:
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("unreachable", 408)
-
-    async def test_an_outbound_call_answers_the_challenge(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
-            await process.expect(m.Registration)
-            process.send(m.Dial(call="out", uri=f"sip:77@{peer.address}", sdp=OFFER, trunk="provider"))
-            call, invite = await peer.accept("INVITE")
-            challenge(call, invite, 407)
-            await call.request("ACK")
-            invite = await call.request("INVITE")
-            assert is_right(invite, "s3cret1")
-            assert invite["From"].startswith("<sip:bridge1@127.0.0.1>")
-            call.respond(invite, 486, "Busy Here")
-            assert await process.expect(m.Ended) == m.Ended(call="out", status=486, reason="Busy Here", by="remote")
 
 
 async def test_many_calls_at_once() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from sip.border import SipError
 from sip.messages import Negotiated, Reoffer
 from sip.negotiation import Negotiation
 from sip.sdp import build_answer, build_offer, choose, parse
@@ -89,3 +92,22 @@ def test_a_reinvite_without_sdp_gets_our_last_word_as_offer() -> None:
     assert told is None
     assert directions(text) == ["a=sendrecv"]
     assert negotiation.on_agreed(THEIRS) == Negotiated(call="c1", sdp=THEIRS)
+
+
+def test_what_a_183_said_the_200_cannot_change() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    assert negotiation.on_our_word(OURS) == OURS
+    assert negotiation.on_our_word(OURS.replace("20000", "30000")) == ""
+    assert negotiation.ours == OURS
+    negotiation.on_answered()
+    negotiation.on_reoffer(THEIRS)
+    assert negotiation.on_our_word(OURS.replace("20000", "30000")) == OURS.replace("20000", "30000")
+
+
+def test_a_broken_answer_of_our_own_never_leaves() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    with pytest.raises(SipError, match=r"^our own SDP: SDP has no m=audio line$"):
+        negotiation.on_our_word("nonsense")
+    assert negotiation.ours == ""
