@@ -17,7 +17,6 @@ from typing import Any
 
 from media import wire
 from media.clock import Alarm, Pacer
-from media.codecs import Transcoder, transcoder
 from media.ear import Ear
 from media.far import (
     Audio,
@@ -38,6 +37,7 @@ from media.near import NearEnd
 from media.playout import Playout
 from media.recording import Recording
 from media.stats import Histogram
+from media.transcode import Transcoder, transcoder
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +76,10 @@ class Call:
         self._playout = Playout(self._near.codec, 20, sends_ahead=False)
         self._pacer: Pacer | None = None
         self._tick_handle = 0
+        self._drained_ms = 0
         self._odd = b""
         "Bytes of a platform sample whose rest is still to come."
-        self._up_samples = 0
+        self._up_bytes = 0
         self._down_bytes = 0
         self._up = Histogram()
         self._late = Histogram()
@@ -190,7 +191,7 @@ class Call:
         if self._recording is not None:
             self._recording.caller(audio)
         if self._far is not None and self._transcoder is not None:
-            self._up_samples += len(audio)
+            self._up_bytes += len(audio)
             self._far.send_audio(self._transcoder.up(audio))
 
     def _tell_presses(self) -> None:
@@ -233,7 +234,7 @@ class Call:
             case ToolCalled(name=name, call_id=call_id, arguments=arguments):
                 self._moment("tool", who="agent", text=name, data={"id": call_id, "arguments": arguments})
             case PressKeys(digits=digits):
-                self._near.sender.press(digits)
+                self._press_keys(digits)
             case Heard(kind=kind):
                 self._heard(kind)
             case Trouble(detail=detail):
@@ -246,6 +247,12 @@ class Call:
     def on_far_lost(self, reason: str) -> None:
         self._end("error", reason)
 
+    def _press_keys(self, digits: str) -> None:
+        try:
+            self._near.sender.press(digits)
+        except ValueError as error:
+            self.on_far_happening(Trouble(str(error)))
+
     def _flush(self) -> None:
         now = time.monotonic()
         dropped_ms = self._playout.flush(now)
@@ -255,12 +262,11 @@ class Call:
         self._moment("flush", data={"dropped_ms": dropped_ms})
 
     def _heard(self, kind: str) -> None:
-        if kind == "speech-started":
-            self._moment("speech-started", who="far")
-        elif kind == "speech-ended":
-            self._moment("speech-ended", who="far")
-        else:
-            self._moment("play", text=kind.removeprefix("play "))
+        match kind.split(" ", 1):
+            case ["play", name]:
+                self._moment("play", text=name)
+            case _:
+                self._moment("speech-started" if kind == "speech-started" else "speech-ended", who="far")
 
     def _end(self, by: wire.FarEndedBy, reason: str) -> None:
         """The platform is gone; what it has said is still played (see _watch)."""
@@ -306,11 +312,14 @@ class Call:
                 self.sock.sendto(packet, peer)
             except OSError:
                 self._send_errors += 1
-        if self._playout.waited >= 0:
+        if self._playout.drained_ms != self._drained_ms:
+            self._drained_ms = self._playout.drained_ms
+            pacer.forget()
+        elif self._playout.waited >= 0:
             pacer.align(self._playout.waited)
-        silence = self._near.filler(now)
-        if silence:
-            self._send_up(silence)
+        for audio in (self._near.overdue(now), self._near.filler(now)):
+            if audio:
+                self._send_up(audio)
         if self._near.presses:
             self._tell_presses()
         if self._far is not None and self._near.started:
@@ -364,8 +373,9 @@ class Call:
         return wire.CallReport(
             near=self._near.report(self._send_errors),
             far=wire.FarReport(
-                sent_ms=self._up_samples * 1000 // rate_hz,
+                sent_ms=self._up_bytes // self._near.codec.frame_bytes(1),
                 filled_ms=uplink.filled * 1000 // rate_hz,
+                concealed_ms=self._near.concealed_ms,
                 ahead_dropped_ms=uplink.ahead_dropped * 1000 // rate_hz,
                 backlog_dropped_ms=int(self._far.backlog_dropped_ms) if self._far is not None else 0,
                 received_ms=int(self._down_bytes / bytes_per_ms),

@@ -63,13 +63,18 @@ class Pacer:
 
     def align(self, waited: float) -> None:
         """A fresh frame of a real-time platform waited this long for its tick (seconds)."""
-        # Whole frames of waiting are a standing queue, which is the playout's to drain.
-        self._least_wait = min(self._least_wait, waited % self._ptime_s)
+        # A whole frame of waiting and more is slewed away too, at most one frame in two seconds and without a sound;
+        # the playout cuts what stands longer than that.
+        self._least_wait = min(self._least_wait, waited)
         self._seen += 1
         if self._seen >= PHASE_WINDOW:
             self._slew_left = PHASE_MARGIN_S - self._least_wait
-            self._seen = 0
-            self._least_wait = self._ptime_s
+            self.forget()
+
+    def forget(self) -> None:
+        """The queue has changed by other means: what was seen of the waiting is true no more."""
+        self._seen = 0
+        self._least_wait = self._ptime_s
 
 
 _LIBC = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)

@@ -38,6 +38,10 @@ class DigitReceiver:
         "Timestamps of the last events."
         self._heard_at = 0.0
 
+    def use_rate(self, clock_rate_hz: int) -> None:
+        """Events come in another clock from now on (RFC 4733, 2.1: the clock of the audio beside them)."""
+        self._rate_hz = clock_rate_hz
+
     @property
     def pending(self) -> bool:
         """A key is down as far as we know."""
@@ -84,15 +88,15 @@ class DigitSender:
     """Sends queued digits, one packet per tick; between two digits it pauses. Poll once per ptime."""
 
     def __init__(self, clock_rate_hz: int, ptime_ms: int, *, press_ms: int = 100, pause_ms: int = 60) -> None:
-        self._rate_hz = clock_rate_hz
         self._press_ms, self._pause_ms = press_ms, pause_ms
-        self.use_ptime(ptime_ms)
+        self.use(clock_rate_hz, ptime_ms)
         self._digits: deque[str] = deque()
         self._at = 0
         self._rest = 0
 
-    def use_ptime(self, ptime_ms: int) -> None:
-        """Packets go out at this distance from now on (re-INVITE); what is queued stays."""
+    def use(self, clock_rate_hz: int, ptime_ms: int) -> None:
+        """Clock and distance of packets from now on (re-INVITE); what is queued stays."""
+        self._rate_hz = clock_rate_hz
         self._step = self._rate_hz * ptime_ms // 1000
         self._press = max(1, self._press_ms // ptime_ms)
         self._pause = max(1, self._pause_ms // ptime_ms)

@@ -11,9 +11,11 @@ import secrets
 from collections.abc import Callable
 
 from media import rtp
-from media.codecs import CODECS, Codec
+from media.codecs import CODECS, Codec, Decoder, Encoder
+from media.conceal import conceal
 from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
 from media.playout import Playout
+from media.reorder import Reorder
 from media.uplink import DROP, Uplink
 from media.wire import NearReport, NearSpec
 
@@ -45,8 +47,16 @@ class NearEnd:
         self._their_ssrc: int | None = None
         self._last_heard = 0.0
         self._silence = b""
+        self._step = 0
+        "Timestamp units of one frame."
         self._started = False
         self.codec: Codec = CODECS["PCMU"]
+        self._decoder: Decoder | None = None
+        self._encoder: Encoder | None = None
+        self._reorder = Reorder()
+        self._before = self._last = b""
+        "The last two packets' audio, for concealment."
+        self.concealed_ms = 0
         self.uplink = Uplink(self.codec.clock_rate_hz)
         self.reception = rtp.Reception(self.codec.clock_rate_hz)
         self.digits = DigitReceiver(self.codec.clock_rate_hz)
@@ -88,12 +98,14 @@ class NearEnd:
         moved = (spec.host, spec.port) != self._sdp_peer
         resumed = self._spec is not None and spec.receives and not self._spec.receives
         self._spec = spec
-        self.codec = CODECS[spec.codec]
-        self._silence = self.codec.silence * self.codec.frame_bytes(spec.ptime_ms)
+        if CODECS[spec.codec] is not self.codec:
+            self._use(CODECS[spec.codec])
+        self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
+        self._step = self.codec.units(self._silence)
         if moved:
             self._sdp_peer = (spec.host, spec.port)
             self._locked, self._locked_by_sdp = None, False
-        self.sender.use_ptime(spec.ptime_ms)
+        self.sender.use(self.codec.clock_rate_hz, spec.ptime_ms)
         self._negotiated_at = now
         self._last_heard = now
         self._mark = self._mark or resumed or moved
@@ -123,26 +135,73 @@ class NearEnd:
         self._last_heard = now
         verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
         if verdict == rtp.Reception.RESTART:
-            self.uplink.new_stream()
+            self._new_stream()
         if not is_audio:
             if payload_type == spec.dtmf_payload_type:
                 self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
             return None
-        if verdict in (rtp.Reception.LATE, rtp.Reception.DUPLICATE):
+        if verdict == rtp.Reception.IN_ORDER and not self._reorder.active:
+            return self._deliver(packet, False, now)
+        return self._out_of_order(packet, verdict, now)
+
+    def _out_of_order(self, packet: rtp.Packet, verdict: int, now: float) -> bytes | None:
+        """Something is missing, late or twice, or has lately been: see media.reorder."""
+        reorder = self._reorder
+        if verdict == rtp.Reception.DUPLICATE:
             return None
-        payload = packet.payload
-        quiet = not payload.translate(None, self.codec.quiet)
-        fill = self.uplink.admit(packet.timestamp, len(payload), quiet, now)
+        if verdict == rtp.Reception.LATE:
+            awaited = reorder.is_awaited(packet.sequence)
+            if not awaited:
+                reorder.late(self.reception.next_sequence, now)
+                return None
+        if not reorder.active:
+            reorder.gap(now)
+            return self._deliver(packet, verdict == rtp.Reception.AHEAD, now)
+        return self._deliver_all(reorder.push(packet, now), now)
+
+    def _deliver_all(self, packets: list[rtp.Packet], now: float) -> bytes | None:
+        audio = b"".join(self._deliver(packet, True, now) or b"" for packet in packets)
+        return audio or None
+
+    def _deliver(self, packet: rtp.Packet, after_loss: bool, now: float) -> bytes | None:
+        """One packet in order: decoded, held against the clock, with what must stand before it."""
+        if self._decoder is None:
+            line = packet.payload
+        else:
+            try:
+                line = self._decoder.decode(packet.payload)
+            except ValueError:
+                self.malformed += 1
+                return None
+        codec, uplink = self.codec, self.uplink
+        quiet = uplink.crowded and codec.is_quiet(line)
+        fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
         if fill == DROP:
             return None
-        return self.codec.silence * fill + payload if fill else payload
+        if fill:
+            missing = self._stand_in(fill, after_loss)
+            self._before, self._last = self._last, line
+            return missing + line
+        self._before, self._last = self._last, line
+        return line
+
+    def _stand_in(self, units: int, after_loss: bool) -> bytes:
+        """For lost packets the sound before them, fading; for a pause of the caller's silence."""
+        if not after_loss:
+            return self.codec.silence * (self.codec.line_bytes(units) // self.codec.sample_bytes)
+        self.concealed_ms += units * 1000 // self.codec.clock_rate_hz
+        return conceal(self.codec, self._before + self._last, units)
+
+    def overdue(self, now: float) -> bytes | None:
+        """Asked every tick: audio that was held back for a packet that has not come."""
+        return self._deliver_all(self._reorder.due(now), now) if len(self._reorder) else None
 
     def tick(self, frames: int, skipped: int, playout: Playout, now: float) -> list[bytes]:
         """`frames` packets are due; `skipped` had to be left out before them, the timestamps run on over these."""
         spec = self._spec
         if spec is None:
             return []
-        step = len(self._silence)
+        step = self._step
         if skipped:
             self._timestamp = (self._timestamp + skipped * step) & 0xFFFFFFFF
             self.ticks_skipped += skipped
@@ -155,7 +214,8 @@ class NearEnd:
                 if event is not None and spec.dtmf_payload_type >= 0:
                     out.append(self._event_packet(event, spec.dtmf_payload_type))
                 else:
-                    out.append(self._audio_packet(heard, spec.payload_type))
+                    payload = self._encoder.encode(heard) if self._encoder else heard
+                    out.append(self._audio_packet(payload, spec.payload_type))
                 self._sequence = (self._sequence + 1) & 0xFFFF
             else:  # on hold: the clock runs, the agent's audio waits for nobody
                 heard = self._silence
@@ -169,8 +229,8 @@ class NearEnd:
 
     def filler(self, now: float) -> bytes | None:
         """Asked every tick: silence for the platform, because the caller's audio has stopped coming."""
-        samples = self.uplink.fill(len(self._silence) or 160, now)
-        return self.codec.silence * samples if samples else None
+        units = self.uplink.fill(self._step or self.codec.clock_rate_hz // 50, now)
+        return self._stand_in(units, False) if units else None
 
     def quiet_ms(self, now: float) -> int:
         """How long nothing has come from a caller who should be sending."""
@@ -229,8 +289,23 @@ class NearEnd:
         if self._their_ssrc is not None:
             self.ssrc_changes += 1
             self.reception.restart()
-            self.uplink.new_stream()
+            self._new_stream()
         self._their_ssrc = ssrc
+
+    def _new_stream(self) -> None:
+        """Other SSRC or restart: what was held for the old stream's gaps is not worth its delay any more."""
+        self.uplink.new_stream()
+        self._reorder.reset()
+        self._before = self._last = b""
+
+    def _use(self, codec: Codec) -> None:
+        self.codec = codec
+        self._decoder = codec.decoder() if codec.decoder else None
+        self._encoder = codec.encoder() if codec.encoder else None
+        self.uplink.use_rate(codec.clock_rate_hz)
+        self.reception.use_rate(codec.clock_rate_hz)
+        self.digits.use_rate(codec.clock_rate_hz)
+        self._new_stream()
 
     def _audio_packet(self, payload: bytes, payload_type: int) -> bytes:
         mark, self._mark = self._mark, False

@@ -12,7 +12,10 @@ from __future__ import annotations
 import math
 from collections import deque
 
+import numpy as np
+
 from media.codecs import Codec
+from media.resample import Resampler
 from media.stats import Histogram
 
 MAX_QUEUE_MS = 60_000
@@ -104,8 +107,10 @@ class Playout:
         waiting = [(frame, arrived) for frame, arrived, _ in self._frames]
         if self._carry:
             waiting.append((self._carry, self._carry_at))
+        rates = Resampler(self._codec.line_rate_hz, codec.line_rate_hz)
         for data, arrived in waiting:
-            heir.push(codec.encode(self._codec.decode(data)), arrived)
+            pcm = self._codec.decode(data)
+            heir.push(codec.encode(pcm if codec.line_rate_hz == self._codec.line_rate_hz else rates.push(pcm)), arrived)
         return heir
 
     def push(self, data: bytes, now: float) -> None:
@@ -165,7 +170,8 @@ class Playout:
             self._dry_since = now
         if not self._carry or now - self._carry_at <= 2 * self._ptime_ms / 1000:
             return None
-        frame = self._carry + self._codec.silence * (self._frame_bytes - len(self._carry))
+        missing = (self._frame_bytes - len(self._carry)) // self._codec.sample_bytes
+        frame = self._carry + self._codec.silence * missing
         self._carry = b""
         self.played_ms += self._ptime_ms
         return frame
@@ -185,10 +191,19 @@ class Playout:
         while self._surplus and len(self._frames) > 1 and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
         if self._surplus and len(self._frames) > 1 and (self._ticks + 1) % self._cut_every == 0:
-            self._drop_one()
+            self._cut_one()
 
     def _at_target(self) -> None:
         self._ticks, self._least, self._surplus = 0, self._limit, 0
+
+    def _cut_one(self) -> None:
+        """Two frames become one by overlap-add: it begins as the first and ends as the second, so nothing clicks."""
+        first = self._codec.decode(self._frames[0][0])
+        self._drop_one()
+        second, arrived, fresh = self._frames[0]
+        fade = np.linspace(0, 1, len(first), dtype=np.float32)
+        mixed = (first * (1 - fade) + self._codec.decode(second) * fade).astype(np.int16)
+        self._frames[0] = (self._codec.encode(mixed), arrived, fresh)
 
     def _drop_one(self) -> None:
         self._frames.popleft()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import wave
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from media.codecs import Codec
+from media.g711 import Samples
+from media.resample import Resampler
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ class Recording:
         "Why the recording stopped, empty while it runs."
         self._executor = executor
         self._codec = codec
+        self._rate_hz = codec.line_rate_hz
+        "The file's, for the whole call: a codec that comes later is resampled to it."
+        self._resamplers: dict[tuple[int, int], Resampler] = {}
         self._next_flush = 0.0
         self._last: Future[None] | None = None
         self._left = np.zeros(0, np.int16)
@@ -82,8 +88,8 @@ class Recording:
             self._give_up()  # the disk that was given up has moved after all
             return
         try:
-            self._left = np.concatenate([self._left, *(codec.decode(data) for codec, data in taken[0])])
-            self._right = np.concatenate([self._right, *(codec.decode(data) for codec, data in taken[1])])
+            self._left = np.concatenate([self._left, *self._samples(0, taken[0])])
+            self._right = np.concatenate([self._right, *self._samples(1, taken[1])])
             file = self._file or self._begin()
             count = self._ready(last)
             file.writeframes(np.stack((self._left[:count], self._right[:count]), axis=1).tobytes())
@@ -95,6 +101,14 @@ class Recording:
             log.warning("! recording %s ended: %s", self.path, self.failed)
             self._give_up()
 
+    def _samples(self, side: int, taken: list[tuple[Codec, bytes]]) -> Iterator[Samples]:
+        for codec, data in taken:
+            pcm = codec.decode(data)
+            if codec.line_rate_hz != self._rate_hz:
+                key = side, codec.line_rate_hz
+                pcm = self._resamplers.setdefault(key, Resampler(codec.line_rate_hz, self._rate_hz)).push(pcm)
+            yield pcm
+
     def _begin(self) -> wave.Wave_write:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Opened by ourselves: a Wave_write that cannot open its path stumbles once more when it is collected.
@@ -102,7 +116,7 @@ class Recording:
         self._file = file = self._open.enter_context(wave.open(raw, "wb"))  # noqa: SIM115 (_open closes it)
         file.setnchannels(2)
         file.setsampwidth(2)
-        file.setframerate(self._codec.clock_rate_hz)
+        file.setframerate(self._rate_hz)
         return file
 
     def _give_up(self) -> None:
@@ -113,7 +127,7 @@ class Recording:
     def _ready(self, last: bool) -> int:
         """Samples that both sides have; at the end, or when one side lags too far, the shorter is padded."""
         longer = max(len(self._left), len(self._right))
-        slack = 0 if last else FLUSH_SLACK_MS * self._codec.clock_rate_hz // 1000
+        slack = 0 if last else FLUSH_SLACK_MS * self._rate_hz // 1000
         count = max(min(len(self._left), len(self._right)), longer - slack, 0)
         self._left = np.pad(self._left, (0, max(0, count - len(self._left))))
         self._right = np.pad(self._right, (0, max(0, count - len(self._right))))

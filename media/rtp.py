@@ -148,6 +148,16 @@ class Reception:
     def jitter_ms(self) -> float:
         return self.jitter * 1000 / self._rate_hz
 
+    @property
+    def next_sequence(self) -> int:
+        return (self._max_seq + 1) & 0xFFFF
+
+    def use_rate(self, rate_hz: int) -> None:
+        """Another codec, another clock: jitter is measured in its units from now on."""
+        self.jitter = self.jitter * rate_hz / self._rate_hz
+        self._rate_hz = rate_hz
+        self._last_transit = None
+
     def is_near(self, sequence: int) -> bool:
         """Could this sequence number continue the stream, after a pause of any kind?"""
         return self._base is not None and -MAX_MISORDER <= seq_diff(sequence, self._max_seq) <= MAX_DROPOUT

@@ -32,7 +32,7 @@ DROP = -1
 class Uplink:
     """The ledger of one call's way up. `now` is monotonic seconds throughout."""
 
-    __slots__ = ("_next_ts", "_rate_hz", "_started", "ahead_dropped", "filled", "origin", "sent")
+    __slots__ = ("_next_ts", "_rate_hz", "_started", "ahead_dropped", "crowded", "filled", "origin", "sent")
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
@@ -43,6 +43,16 @@ class Uplink:
         "Samples, silence included."
         self.filled = 0
         self.ahead_dropped = 0
+        self.crowded = False
+        "The last packet ran ahead so far that silence is to be trimmed: whoever admits must look whether it is quiet."
+
+    def use_rate(self, rate_hz: int) -> None:
+        """Another codec, another clock: the ledger is kept in its units from now on."""
+        self.sent = self.sent * rate_hz // self._rate_hz
+        self.filled = self.filled * rate_hz // self._rate_hz
+        self.ahead_dropped = self.ahead_dropped * rate_hz // self._rate_hz
+        self._rate_hz = rate_hz
+        self._next_ts = None
 
     def start(self, now: float) -> None:
         """From now on the platform wants audio. Twice does nothing."""
@@ -69,6 +79,7 @@ class Uplink:
         if 0 < gap < MAX_JUMP_S * self._rate_hz:
             fill = max(0, min(gap, behind - samples))
         ahead_ms = (samples + fill - behind) * 1000 / self._rate_hz
+        self.crowded = ahead_ms > TRIM_MS
         if ahead_ms > AHEAD_MS or (quiet and ahead_ms > TRIM_MS):
             self.ahead_dropped += samples
             return DROP

@@ -257,7 +257,9 @@ class FarReport(msgspec.Struct, frozen=True, kw_only=True):
     sent_ms: int = 0
     "Audio sent up, in milliseconds of sound."
     filled_ms: int = 0
-    "Of it silence of our own making (loss, DTX, hold)."
+    "Of it sound of our own making, nearly all of it silence (loss, DTX, hold)."
+    concealed_ms: int = 0
+    "Of that what stood in for lost packets: the sound before them, fading."
     ahead_dropped_ms: int = 0
     "Caller's audio dropped because it would have run ahead of real time."
     backlog_dropped_ms: int = 0

@@ -97,12 +97,22 @@ def test_no_frame_is_moved_by_more_than_the_bound(phase_s: float) -> None:
     assert max(abs(step - 0.02) for step in steps) >= MAX_SLEW_S - 1e-9  # it did move
 
 
-def test_whole_frames_of_waiting_are_the_queues_affair() -> None:
+def test_a_frame_that_stands_is_slewed_away_within_the_bound() -> None:
     pacer = Pacer(10.0, 20)
     for _ in range(PHASE_WINDOW):
-        pacer.align(0.06 + PHASE_MARGIN_S)
+        pacer.align(0.021)
     pacer.due(10.0)
-    assert pacer.due_at == pytest.approx(10.02, abs=1e-9)
+    assert pacer.due_at == pytest.approx(10.02 - MAX_SLEW_S)
+
+
+def test_what_was_seen_before_a_cut_decides_nothing_after_it() -> None:
+    pacer = Pacer(10.0, 20)
+    for _ in range(PHASE_WINDOW - 1):
+        pacer.align(0.001)
+    pacer.forget()
+    pacer.align(0.019)
+    pacer.due(10.0)
+    assert pacer.due_at == 10.02
 
 
 def test_a_window_that_is_not_full_decides_nothing() -> None:

@@ -202,7 +202,7 @@ def test_a_new_ptime_in_the_middle_of_a_digit_makes_no_second_one() -> None:
     sender.press("48")
     for poll in range(100):
         if poll == 3:
-            sender.use_ptime(60)
+            sender.use(8000, 60)
         packet = sender.poll() if sender.busy else None
         if packet is not None:
             timestamp = poll if packet.marker else timestamp

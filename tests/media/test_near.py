@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from media.conceal import conceal
 from media.near import COMFORT_NOISE, NearEnd
 from media.playout import Playout
 from media.wire import NearReport
@@ -20,11 +21,12 @@ def test_packets_in_order_are_handed_up_as_they_came() -> None:
     assert near.peer == SDP
 
 
-def test_what_is_lost_is_silence_and_what_is_late_stays_out() -> None:
+def test_what_is_lost_is_concealed_and_what_is_late_stays_out() -> None:
     near = near_end()
     out = hear(near, [1, 2])
     out += [near.receive(packet(n), SDP, START + at) for n, at in ((4, 0.085), (3, 0.086), (4, 0.087), (5, 0.1))]
-    assert out == [LOUD, LOUD, 160 * PCMU.silence + LOUD, None, None, LOUD]
+    assert out == [LOUD, LOUD, conceal(PCMU, LOUD + LOUD, 160) + LOUD, None, None, LOUD]
+    assert near.concealed_ms == 20
     figures = near.report(0)
     assert (figures.received, figures.expected, figures.lost, figures.late, figures.duplicate) == (5, 5, 0, 1, 1)
     assert near.uplink.filled == 160
@@ -36,14 +38,17 @@ def test_loss_over_a_bad_wire_is_counted_and_filled() -> None:
         wire.send(packet(number), START + number * 0.02 + 0.001)
     up = b"".join(near.receive(data, SDP, at) or b"" for data, at in wire.arrivals())
     assert len(up) == 501 * 160
-    assert up.count(160 * PCMU.silence) == wire.lost == 25
+    assert near.concealed_ms == 20 * wire.lost == 20 * 25
     assert near.report(0) == report(received=476, expected=501, lost=25, max_gap_ms=40.0)
 
 
 def test_a_law_is_filled_with_its_own_silence() -> None:
     near = near_end(spec(codec="PCMA"))
     near.receive(packet(1, payload_type=8), SDP, START + 0.021)
-    assert near.receive(packet(3, payload_type=8), SDP, START + 0.061) == 160 * b"\xd5" + LOUD
+    pause = 160  # the timestamp runs on, the sequence does not: nothing was lost, the caller was silent
+    up = near.receive(packet(2, skew=pause, payload_type=8), SDP, START + 0.061)
+    assert up == 160 * b"\xd5" + LOUD
+    assert near.concealed_ms == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 79, 161, 333, 1400])
