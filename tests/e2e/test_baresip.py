@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import wave
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bridge.simulators.account import Account
 from bridge.simulators.audio import Utterance
 from bridge.simulators.failures import Failures
 from bridge.simulators.part import Part
-from tests.helpers.audio import Samples, gaps, loudest_hz
+from tests.helpers.audio import gaps, loudest_hz
 from tests.helpers.baresip import Baresip, Transport, baresip, write_wav
 from tests.helpers.ears import Note, melody, notes
+from tests.helpers.placed import place, tracks
 from tests.helpers.rig import PATIENCE_S, Rig, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -188,49 +185,13 @@ def digits_at(bridge: Rig) -> list[str]:
 # --- from our side into baresip
 
 
-@dataclass
-class TestCall:
-    """What `puente call` has done."""
-
-    __test__ = False
-    status: int
-    said: str
-    record: dict[str, Any]
-
-
-async def puente_call(folder: Path, target: str, *options: str) -> TestCall:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge", "call", target, "--json", str(folder / "call.json"), *options),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(PATIENCE_S * 2):
-            said, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return TestCall(process.returncode, said.decode(), json.loads((folder / "call.json").read_bytes()))
-
-
-def tracks(path: Path) -> tuple[Samples, Samples]:
-    """Left the callee, right the tape."""
-    with wave.open(str(path), "rb") as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (2, 2, 8000)
-        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
-    return both[::2], both[1::2]
-
-
 @pytest.mark.parametrize(("transport", "codec"), [("udp", "PCMU"), ("tcp", "PCMA")])
 async def test_our_call_is_heard_on_both_sides(tmp_path: Path, transport: Transport, codec: str) -> None:
     """Two tones cross each other; each side hears the other's, and our recording has both apart."""
     write_wav(tmp_path / "tape.wav", melody((700, 1000)))
     options = ("--play", str(tmp_path / "tape.wav"), "--seconds", "1.5", "--record", str(tmp_path / "both.wav"))
     async with baresip(tmp_path / "phone", says=melody((1300, 2000)), codecs=codec) as phone:
-        call = await puente_call(tmp_path, f"{phone.uri};transport={transport}", *options)
+        call = await place(tmp_path, f"{phone.uri};transport={transport}", *options)
         await phone.closed()
         assert_tones(heard_notes(phone, 700), [(700, 1000)])
         assert sum(gap.lasts_ms for gap in gaps(phone.heard(), longer_than_ms=5)) <= GAP_MS
@@ -249,7 +210,7 @@ async def test_our_own_voice_comes_back_from_the_callee(tmp_path: Path) -> None:
     write_wav(tmp_path / "tape.wav", melody(*LADDER))
     options = ("--play", str(tmp_path / "tape.wav"), "--seconds", "2", "--record", str(tmp_path / "both.wav"))
     async with baresip(tmp_path / "phone", answers="manual") as phone:
-        calling = asyncio.create_task(puente_call(tmp_path, phone.uri, *options))
+        calling = asyncio.create_task(place(tmp_path, phone.uri, *options))
         await phone.answer()
         call = await calling
     assert call.status == 0, call.said
@@ -259,10 +220,10 @@ async def test_our_own_voice_comes_back_from_the_callee(tmp_path: Path) -> None:
 
 async def test_busy_and_unknown_callees_are_told_apart(tmp_path: Path) -> None:
     async with baresip(tmp_path / "phone", answers="manual") as phone:
-        calling = asyncio.create_task(puente_call(tmp_path, phone.uri, "--seconds", "5"))
+        calling = asyncio.create_task(place(tmp_path, phone.uri, "--seconds", "5"))
         await phone.reject()
         busy = await calling
-        unknown = await puente_call(tmp_path, phone.uri.replace("bob", "nobody"), "--seconds", "5")
+        unknown = await place(tmp_path, phone.uri.replace("bob", "nobody"), "--seconds", "5")
     for call, status in ((busy, 486), (unknown, 404)):
         assert call.status == 1, call.said
         assert f"ended      refused (SIP {status})" in call.said
@@ -273,7 +234,7 @@ async def test_busy_and_unknown_callees_are_told_apart(tmp_path: Path) -> None:
 
 async def test_callee_hangs_up(tmp_path: Path) -> None:
     async with baresip(tmp_path / "phone", says=melody((1300, 2000))) as phone:
-        calling = asyncio.create_task(puente_call(tmp_path, phone.uri, "--seconds", "30"))
+        calling = asyncio.create_task(place(tmp_path, phone.uri, "--seconds", "30"))
         await phone.established()
         await phone.hang_up()
         call = await calling

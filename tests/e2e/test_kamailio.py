@@ -21,9 +21,10 @@ from bridge.simulators.failures import Failures
 from bridge.simulators.part import Part
 from sip import messages as sip
 from tests.helpers.audio import gaps
-from tests.helpers.baresip import Baresip, baresip
+from tests.helpers.baresip import Baresip, baresip, write_wav
 from tests.helpers.ears import melody, notes
 from tests.helpers.kamailio import Kamailio, kamailio
+from tests.helpers.placed import place, tracks
 from tests.helpers.rig import Rig, eventually, rig
 from tests.helpers.sippeer import SipPeer, sdp
 from tests.helpers.sipprocess import SipProcess
@@ -105,7 +106,7 @@ def account_of(lab: Lab, trunk: str) -> str:
 
 
 async def dial(phone: Baresip, lab: Lab, trunk: str) -> str:
-    """Calls the bridge over this trunk; the Call-ID once it stands."""
+    """Calls the bridge over this trunk; the Call-ID as soon as it rings."""
     host = lab.bridge_address if trunk == "carrier" else lab.registrar.address
     await phone.dial(f"sip:{OUR_NUMBER}@{host}")
     return (await phone.event("CALL_RINGING"))["id"]
@@ -263,6 +264,22 @@ async def test_stranger_gets_no_answer_while_the_trunks_work(lab: Lab, tmp_path:
 
 
 # --- calls of ours
+
+
+async def test_our_caller_and_our_bridge_meet_through_the_proxy(lab: Lab, tmp_path: Path) -> None:
+    """Both ends are ours: `puente call`, too, keeps to the route set that the 200 brought, with ACK and BYE."""
+    records_before = len(lab.house.records())
+    write_wav(tmp_path / "tape.wav", melody((600, 300), (1000, 300)))
+    options = ("--play", str(tmp_path / "tape.wav"), "--seconds", "1.2", "--record", str(tmp_path / "both.wav"))
+    call = await place(tmp_path, f"sip:{OUR_NUMBER}@{lab.registrar.address}", *options)
+    assert call.status == 0, call.said
+    callee, _ = tracks(tmp_path / "both.wav")
+    assert [note.hz for note in notes(callee, (600, 1000)) if note.hz] == [600, 1000]
+    [record] = await eventually(lambda: lab.house.records()[records_before:], "record")
+    assert came_over(record, lab, "provider"), record
+    assert (call.record["reason"], record.reason) == ("time-up", "caller-hung-up")
+    invite = lab.registrar.heard("INVITE")[-1]
+    assert [len(lab.registrar.heard(method, invite.source)) for method in ("INVITE", "ACK", "BYE")] == [1, 1, 1]
 
 
 async def test_our_call_authenticates_at_the_proxy(tmp_path: Path) -> None:

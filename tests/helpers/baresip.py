@@ -7,7 +7,7 @@
         await phone.hang_up()
 
 No sound device is needed: `aufile` is the microphone, `aubridge` a loudspeaker that nobody hears, and `sndfile` writes
-down what was decoded and what is encoded. A phone that `says` nothing of its own is one with its loudspeaker in front
+down what was decoded. A phone that `says` nothing of its own is one with its loudspeaker in front
 of its microphone: what it hears goes back. The `ctrl_tcp` module takes commands and tells events, JSON in netstrings.
 """
 
@@ -155,21 +155,10 @@ class Baresip:
         return int(found[1])
 
     def heard(self) -> Samples:
-        """What came out of its jitter buffer and decoder so far.
-
-        baresip 1.0.0 takes its filters off the receiving side on hold, so this ends with the first hold; what a phone
-        that `says` nothing heard later is found in `said()`.
-        """
-        return self._dump("dec")
-
-    def said(self) -> Samples:
-        """What went into its encoder."""
-        return self._dump("enc")
-
-    def _dump(self, direction: Literal["enc", "dec"]) -> Samples:
-        data = b"".join(
-            path.read_bytes()[WAV_HEADER_BYTES:] for path in sorted(self.folder.glob(f"dump-*-{direction}.wav"))
-        )
+        """What came out of its jitter buffer and decoder so far; until the first hold, at which baresip 1.0.0 takes its
+        filters off the receiving side for good."""
+        dumps = sorted(self.folder.glob("dump-*-dec.wav"))
+        data = b"".join(path.read_bytes()[WAV_HEADER_BYTES:] for path in dumps)
         return np.frombuffer(data, "<i2", len(data) // 2).astype(np.int16)
 
     # --- its control connection
