@@ -140,6 +140,14 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     "When its echo left, where that is later (bridge.bench.delayed_platform)."
 
 
+class Clear(msgspec.Struct, frozen=True, kw_only=True):
+    """The talking platform has interrupted itself."""
+
+    call: int
+    at_s: float
+    "time.monotonic(), just before the message was handed to the socket."
+
+
 # --- the results ------------------------------------------------------------------------------------------------------
 
 Role = Literal["control", "sip", "worker", "other", "platform", "caller", "reflector", "beside"]

@@ -314,7 +314,7 @@ async def against_bridge(kind: PlatformKind, calls: int, seconds: float, workers
     async with house(kind, calls, workers, folder) as up:
         load = await load_caller(up.sip_port, calls, seconds, up.meter, folder)
         heard = await asked(up.platform_port, "/bench/heard", list[Heard])
-    return _run(load, heard, up.meter)
+    return run_of(load, heard, up.meter)
 
 
 async def against_reflector(calls: int, seconds: float, folder: Path) -> Run:
@@ -324,10 +324,11 @@ async def against_reflector(calls: int, seconds: float, folder: Path) -> Run:
         meter = Meter({reflector.pid: "reflector"})
         port = await told_port(reflector, log)
         load = await load_caller(port, calls, seconds, meter, folder, settle_s=0.5)
-    return _run(load, (), meter)
+    return run_of(load, (), meter)
 
 
-def _run(load: Load, heard: Sequence[Heard], meter: Meter) -> Run:
+def run_of(load: Load, heard: Sequence[Heard], meter: Meter) -> Run:
+    """What one step has come to."""
     return Run(
         load=load,
         heard=tuple(heard),

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from bridge.bench import rig
+from bridge.bench.figures import figures
 from bridge.bench.pages import Say, Watch
 from bridge.bench.probing import first_came, probe
 from bridge.bench.results import Conditions, Probed, Stall
@@ -24,7 +25,7 @@ STALLS_MS = (200, 500, 2000)
 LEAD_S = 3.0
 "Undisturbed before each stall."
 BACK_WITHIN_MS = 10.0
-"Half a frame above the level before is back: one frame more in a queue would be twice that."
+"Half a frame above the p95 before is back: one frame more in a queue would be twice that."
 STEADY_FRAMES = 25
 "Half a second must be back, not one lucky frame."
 
@@ -113,14 +114,14 @@ def episode(side: Side, stall: Stall, probed: Probed, recovery_s: float) -> Epis
     before = [trip for spoken, trip in trips if trip is not None and spoken + trip / 1e3 < stall.began_s]
     since = [(spoken, trip) for spoken, trip in trips if trip is not None and spoken + trip / 1e3 >= stall.began_s]
     last = [trip for spoken, trip in since if spoken > stall.ended_s + recovery_s - 1]
-    level = median(before) if before else 0.0
+    usual = figures(before)
     return Episode(
         side=side,
         stalled_ms=round((stall.ended_s - stall.began_s) * 1e3),
-        before_ms=round(level, 2),
+        before_ms=round(usual.p50, 2),
         worst_ms=round(max((trip for _, trip in since), default=0.0), 2),
         after_ms=round(median(last), 2) if last else 0.0,
-        back_after_s=back_after_s(level, stall.ended_s, since),
+        back_after_s=back_after_s(usual.p95, stall.ended_s, since),
         frames_lost=sum(trip is None for spoken, trip in trips if spoken >= stall.began_s),
         curve=tuple(
             Point(spoken_s=round(spoken - stall.began_s, 4), trip_ms=None if trip is None else round(trip, 2))

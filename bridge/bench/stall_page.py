@@ -21,7 +21,7 @@ HEAD = (
 )
 NOTE = (
     "Round trips of every 20 ms frame of one call; before and last second: medians. Back: from the end of the stall "
-    f"until half a second is within {BACK_WITHIN_MS:g} ms of the level before. Audio left out: frames that were spoken "
+    f"until half a second is within {BACK_WITHIN_MS:g} ms of the p95 before. Audio left out: frames that were spoken "
     "after the stall began and never came back."
 )
 
@@ -81,7 +81,7 @@ def _curves(axes: Axes, side: Side, episodes: list[Episode]) -> None:
     axes.set_ylabel("round trip of that frame, ms")
     axes.grid(visible=True, which="both", alpha=0.25)
     if episodes:
-        axes.legend(fontsize=9)
+        axes.legend(loc="upper left", fontsize=9)
 
 
 def _back(stalled_ms: int, episodes: list[Episode]) -> str:
