@@ -165,8 +165,7 @@ async def test_registrar_comes_back_and_we_leave_it(
     send callers where nobody is."""
     password = secrets.token_hex(8)
     monkeypatch.setenv(PASSWORD_ENV, password)
-    async with kamailio(tmp_path / "registrar", password=password) as registrar:
-        await registrar.stop()
+    async with kamailio(tmp_path / "registrar", password=password, runs=False) as registrar:
         uri = f"{registrar.uri};transport={transport}"
         async with (
             rig(tmp_path, trunks=REGISTERING.format(registrar=uri)) as house,

@@ -25,6 +25,7 @@ from tests.helpers.sippeer import SipPeer
 
 PROGRAM = "/usr/sbin/kamailio"
 "Not in every user's path."
+KIND_END_S = 2.0
 CONFIG = Path(__file__).parents[1] / "data" / "kamailio" / "trunk.cfg"
 _HEARD = re.compile(r"heard (\S+) (\S+) from (\S+) by (\S+) cseq (\d+) expires (\S*)")
 
@@ -100,10 +101,14 @@ class Kamailio:
         return False
 
     async def stop(self) -> None:
-        """Dead at once, the whole group of it: it keeps nothing that a kind end would save. Twice is once."""
+        """Kindly first; told so while it is starting it may not hear it. Twice is once."""
         process, self._process = self._process, None
         if process is None:
             return
+        with suppress(TimeoutError, ProcessLookupError):
+            process.terminate()
+            async with asyncio.timeout(KIND_END_S):
+                await process.wait()
         with suppress(ProcessLookupError):  # all gone already
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
@@ -118,14 +123,16 @@ async def kamailio(
     password: str = "",
     pstn: str = "127.0.0.1:1",
     expires_s: int = 60,
+    runs: bool = True,
 ) -> AsyncIterator[Kamailio]:
-    """`pstn`: where calls of the customer to numbers other than its own go."""
+    """`pstn`: where calls of the customer to numbers other than its own go. `runs`: False is dead until `start()`."""
     os.makedirs(folder, exist_ok=True)
     trunk = Kamailio(
         folder, host=host, user=user, password=password or secrets.token_hex(8), pstn=pstn, expires_s=expires_s
     )
     try:
-        await trunk.start()
+        if runs:
+            await trunk.start()
         yield trunk
     finally:
         await trunk.stop()
