@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from media import wire
+from media import rtp, wire
 from media.clock import Alarm, Pacer
 from media.ear import Ear
 from media.far import (
@@ -36,7 +36,9 @@ from media.far import (
 from media.near import NearEnd
 from media.playout import Playout
 from media.recording import Recording
+from media.rtcpend import RtcpEnd
 from media.stats import Histogram
+from media.summary import far_report, near_report
 from media.transcode import Transcoder, transcoder
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class Call:
         self._options, self._loop, self._alarm, self._emit = options, loop, alarm, emit
         self._record = record
         self._recording: Recording | None = None
-        self._near = NearEnd()
+        self._near = NearEnd(inband_dtmf=options.inband_dtmf)
         self._spec: wire.FarSpec | None = None
         self._far: FarEnd | None = None
         self._ear: Ear | None = None
@@ -89,6 +91,7 @@ class Call:
         self._quiet_told_ms = 0
         self._spoke = False
         self._began = time.monotonic()
+        self._rtcp = RtcpEnd(self._near, options.host, port, loop)
         loop.add_reader(sock.fileno(), self._readable)
 
     def __repr__(self) -> str:
@@ -160,6 +163,7 @@ class Call:
             self._alarm.remove(self._tick_handle)
         if self._recording is not None:
             self._recording.close()
+        self._rtcp.close()
         return self.report()
 
     # --- caller to platform -----------------------------------------------------------------------------------------
@@ -180,6 +184,9 @@ class Call:
             except OSError:  # an ICMP error of an earlier send; the next read will work
                 continue
             arrived = time.monotonic()
+            if rtp.is_rtcp(data):
+                self._rtcp.receive(data, source, arrived)
+                continue
             audio = self._near.receive(data, source, arrived)
             if audio:
                 self._send_up(audio)
@@ -326,6 +333,7 @@ class Call:
             self._far.tick(now)
         if self._recording is not None:
             self._recording.tick(now)
+        self._rtcp.tick(now)
         self._watch(now)
         return pacer.due_at
 
@@ -367,34 +375,23 @@ class Call:
         self._emit(wire.FarEvent(call=self.name, moment=moment))
 
     def report(self) -> wire.CallReport:
-        rate_hz = self._near.codec.clock_rate_hz
-        bytes_per_ms = self._spec_bytes_per_ms()
-        uplink, playout = self._near.uplink, self._playout
+        recording = self._recording
         return wire.CallReport(
-            near=self._near.report(self._send_errors),
-            far=wire.FarReport(
-                sent_ms=self._up_bytes // self._near.codec.frame_bytes(1),
-                filled_ms=uplink.filled * 1000 // rate_hz,
-                concealed_ms=self._near.concealed_ms,
-                ahead_dropped_ms=uplink.ahead_dropped * 1000 // rate_hz,
-                backlog_dropped_ms=int(self._far.backlog_dropped_ms) if self._far is not None else 0,
-                received_ms=int(self._down_bytes / bytes_per_ms),
-                played_ms=playout.played_ms,
-                flushed_ms=playout.flushed_ms,
-                overflow_ms=playout.overflow_ms + playout.drained_ms,
-                underruns=playout.underruns,
+            near=near_report(self._near, self._rtcp, self._send_errors, self._up),
+            far=far_report(
+                self._near,
+                self._playout,
+                self._spec,
+                sent_bytes=self._up_bytes,
+                received_bytes=self._down_bytes,
+                backlog_dropped_ms=self._far.backlog_dropped_ms if self._far is not None else 0,
                 trouble=self._far_trouble,
             ),
             up_ms=self._up.spread(),
-            down_ms=playout.down.spread(),
-            queued_ms=playout.queued.spread(),
-            barge_in_ms=playout.barge_in.spread(),
+            down_ms=self._playout.down.spread(),
+            queued_ms=self._playout.queued.spread(),
+            barge_in_ms=self._playout.barge_in.spread(),
             tick_late_ms=self._late.spread(),
             duration_s=round(time.monotonic() - self._began, 3),
-            recording=str(self._recording.path) if self._recording is not None and not self._recording.failed else "",
+            recording=str(recording.path) if recording is not None and not recording.failed else "",
         )
-
-    def _spec_bytes_per_ms(self) -> float:
-        if self._spec is None:
-            return 16.0
-        return self._spec.rate_hz * (1 if self._spec.encoding == "mulaw" else 2) / 1000

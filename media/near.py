@@ -14,12 +14,16 @@ from media import rtp
 from media.codecs import CODECS, Codec, Decoder, Encoder
 from media.conceal import conceal
 from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
+from media.inband import InbandDetector
 from media.playout import Playout
 from media.reorder import Reorder
+from media.reporting import Received, Sent
+from media.srtp import Refused, SrtpSession
 from media.uplink import DROP, Uplink
-from media.wire import NearReport, NearSpec
+from media.wire import NearReport, NearSpec, SrtpKeys
 
 Address = tuple[str, int]
+INBAND_RATES_HZ = (8000, 16000)
 
 LEARN_S = 5.0
 "How long after (re-)negotiation a packet from an address that is not in the SDP may teach us the caller's real one."
@@ -32,9 +36,9 @@ COMFORT_NOISE = 13
 class NearEnd:
     """One caller. `receive` is called per datagram, `tick` when frames are due."""
 
-    def __init__(self) -> None:
-        self._ssrc = secrets.randbits(32)
-        self._sequence = secrets.randbits(16)
+    def __init__(self, *, inband_dtmf: bool = False) -> None:
+        self.ssrc = secrets.randbits(32)
+        self._sequence = secrets.randbits(15)  # the top half would risk SRTP's first wrap (RFC 3711, 3.3.1)
         self._timestamp = secrets.randbits(32)
         self._mark = True
         self._event_began = 0
@@ -57,6 +61,12 @@ class NearEnd:
         self._before = self._last = b""
         "The last two packets' audio, for concealment."
         self.concealed_ms = 0
+        self.srtp: SrtpSession | None = None
+        self._inband_wanted = inband_dtmf
+        self._inband: InbandDetector | None = None
+        self._listen_for_keys()
+        self.unauthenticated = 0
+        self._octets = 0
         self.uplink = Uplink(self.codec.clock_rate_hz)
         self.reception = rtp.Reception(self.codec.clock_rate_hz)
         self.digits = DigitReceiver(self.codec.clock_rate_hz)
@@ -97,9 +107,11 @@ class NearEnd:
             raise ValueError(f"no such codec: {spec.codec}")
         moved = (spec.host, spec.port) != self._sdp_peer
         resumed = self._spec is not None and spec.receives and not self._spec.receives
-        self._spec = spec
+        before, self._spec = self._spec, spec
         if CODECS[spec.codec] is not self.codec:
             self._use(CODECS[spec.codec])
+        if before is None or spec.srtp != before.srtp:
+            self.srtp = _session(spec.srtp)  # one that changes no key keeps the session and its rollover counter
         self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
         self._step = self.codec.units(self._silence)
         if moved:
@@ -116,6 +128,12 @@ class NearEnd:
         spec = self._spec
         if spec is None:
             return None  # nothing negotiated yet: nobody we know can be sending
+        if self.srtp is not None:
+            try:
+                data = self.srtp.unprotect(data)
+            except Refused:
+                self.unauthenticated += 1
+                return None
         try:
             packet = rtp.parse(data)
         except rtp.Malformed:
@@ -174,6 +192,8 @@ class NearEnd:
                 self.malformed += 1
                 return None
         codec, uplink = self.codec, self.uplink
+        if self._inband is not None:
+            self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
         if fill == DROP:
@@ -220,12 +240,24 @@ class NearEnd:
             else:  # on hold: the clock runs, the agent's audio waits for nobody
                 heard = self._silence
             self._timestamp = (self._timestamp + step) & 0xFFFFFFFF
+            self._octets += len(out[-1]) - rtp.HEADER_BYTES if spec.receives else 0
             if self.on_air is not None:
                 self.on_air(heard)
         self.sent += len(out)
         if self.digits.pending:
             self.presses += self.digits.overdue(now)
-        return out
+        return [self.srtp.protect(packet) for packet in out] if self.srtp is not None else out
+
+    def as_sent(self, now: float) -> Sent:
+        """Our stream as our RTCP tells of it."""
+        return Sent(self.sent, self._octets, self._timestamp, now)
+
+    def as_received(self) -> Received | None:
+        """Theirs; None while nothing has come."""
+        seen = self.reception
+        if self._their_ssrc is None or not seen.received:
+            return None
+        return Received(self._their_ssrc, seen.expected, seen.received, seen.highest, seen.jitter)
 
     def filler(self, now: float) -> bytes | None:
         """Asked every tick: silence for the platform, because the caller's audio has stopped coming."""
@@ -247,6 +279,7 @@ class NearEnd:
             wrong_source=self.wrong_source,
             wrong_payload_type=self.wrong_payload_type,
             malformed=self.malformed,
+            unauthenticated=self.unauthenticated,
             ssrc_changes=self.ssrc_changes,
             jitter_ms=round(seen.jitter_ms, 3),
             max_gap_ms=round(self.max_gap_s * 1000, 3),
@@ -298,10 +331,16 @@ class NearEnd:
         self._reorder.reset()
         self._before = self._last = b""
 
+    def _listen_for_keys(self) -> None:
+        """Tones in the audio (only if wanted), in any codec whose rate the detector knows."""
+        wanted = self._inband_wanted and self.codec.line_rate_hz in INBAND_RATES_HZ
+        self._inband = InbandDetector(self.codec.line_rate_hz) if wanted else None
+
     def _use(self, codec: Codec) -> None:
         self.codec = codec
         self._decoder = codec.decoder() if codec.decoder else None
         self._encoder = codec.encoder() if codec.encoder else None
+        self._listen_for_keys()
         self.uplink.use_rate(codec.clock_rate_hz)
         self.reception.use_rate(codec.clock_rate_hz)
         self.digits.use_rate(codec.clock_rate_hz)
@@ -309,9 +348,15 @@ class NearEnd:
 
     def _audio_packet(self, payload: bytes, payload_type: int) -> bytes:
         mark, self._mark = self._mark, False
-        return rtp.serialize(payload_type, self._sequence, self._timestamp, self._ssrc, payload, mark)
+        return rtp.serialize(payload_type, self._sequence, self._timestamp, self.ssrc, payload, mark)
 
     def _event_packet(self, event: EventPacket, payload_type: int) -> bytes:
         if event.marker:
             self._event_began = self._timestamp
-        return rtp.serialize(payload_type, self._sequence, self._event_began, self._ssrc, event.payload, event.marker)
+        return rtp.serialize(payload_type, self._sequence, self._event_began, self.ssrc, event.payload, event.marker)
+
+
+def _session(keys: SrtpKeys | None) -> SrtpSession | None:
+    if keys is None:
+        return None
+    return SrtpSession(keys.suite, our_key=keys.ours, their_key=keys.theirs, their_mki=keys.theirs_mki)

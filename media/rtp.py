@@ -149,6 +149,11 @@ class Reception:
         return self.jitter * 1000 / self._rate_hz
 
     @property
+    def highest(self) -> int:
+        """Extended highest sequence number (RFC 3550, A.1)."""
+        return self._cycles + self._max_seq
+
+    @property
     def next_sequence(self) -> int:
         return (self._max_seq + 1) & 0xFFFF
 

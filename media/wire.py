@@ -43,6 +43,19 @@ class FarSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"<FarSpec {self.platform} {self.dialect} {self.encoding}/{self.rate_hz}>"
 
 
+class SrtpKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys of one call, agreed on in SDP (RFC 4568). Master key and salt, one after the other."""
+
+    suite: str
+    "`AES_CM_128_HMAC_SHA1_80` or `AES_CM_128_HMAC_SHA1_32`."
+    ours: bytes
+    theirs: bytes
+    theirs_mki: bytes = b""
+
+    def __repr__(self) -> str:  # the keys must not reach a log
+        return f"<SrtpKeys {self.suite}>"
+
+
 class NearSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The caller's side as negotiated in SDP."""
 
@@ -59,6 +72,8 @@ class NearSpec(msgspec.Struct, frozen=True, kw_only=True):
     "False while the caller's SDP says recvonly or inactive: nothing is to be expected from there."
     receives: bool = True
     "False while the caller has us on hold (sendonly, inactive): we keep the stream's clock running but send nothing."
+    srtp: SrtpKeys | None = None
+    "None: plain RTP."
 
 
 # --- control -> worker ----------------------------------------------------------------------------------------------
@@ -78,6 +93,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     "How long a port is left alone after a call: the old peer may still be sending."
     quiet_after_ms: int = 15000
     "No RTP for this long (and not on hold) is told as NearQuiet."
+    inband_dtmf: bool = False
+    "Listen for digits in the caller's audio too, for trunks that send no telephone-events."
     drain_ms: int = 10000
     "The agent's last words may take at most this long before the call is ended all the same."
 
@@ -239,12 +256,23 @@ class NearReport(msgspec.Struct, frozen=True, kw_only=True):
     wrong_source: int = 0
     wrong_payload_type: int = 0
     malformed: int = 0
+    unauthenticated: int = 0
+    "SRTP that proved not to be the caller's, or came twice."
     ssrc_changes: int = 0
     jitter_ms: float = 0.0
     "Interarrival jitter at the end of the call (RFC 3550, 6.4.1)."
     max_gap_ms: float = 0.0
     sent: int = 0
     send_errors: int = 0
+    round_trip_ms: float = 0.0
+    "To the caller's RTP stack and back, by RTCP. 0: never told."
+    their_loss: float = 0.0
+    "Fraction of our packets that the caller's side missed, by its last report."
+    their_jitter_ms: float = 0.0
+    mos_up: float = 0.0
+    "Estimate of what the platform hears (E-model, ITU-T G.107), 1 to 4.5, without buffers that are not ours. 0: none."
+    mos_down: float = 0.0
+    "Of what the caller hears. 0: the caller's side has reported nothing."
     ticks_late: int = 0
     "Frames that left more than half a ptime after their time."
     ticks_skipped: int = 0
