@@ -104,8 +104,7 @@ def _inline(text: str, key_bytes: int) -> tuple[bytes, int, bytes]:
 
 def _key(encoded: str, key_bytes: int) -> bytes:
     try:
-        # Some phones leave the padding out; 30 bytes never have any.
-        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise CryptoError("a=crypto has a key that is no base64") from None
     if len(key) != key_bytes:
