@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Literal
 
 import msgspec
 
 from bridge.bench.figures import figures
 from bridge.bench.marks import FRAME_SAMPLES, INDEXES, MARK_EVERY, SAMPLES_PER_MS
-from bridge.bench.results import CallFigures, CallOutcome, Heard, Mark, Step
+from bridge.bench.results import CallFigures, CallOutcome, Heard, Mark, Step, Target
 from bridge.bench.rig import Run
 
 REPEAT_S = INDEXES * MARK_EVERY * FRAME_SAMPLES / SAMPLES_PER_MS / 1000
@@ -40,7 +39,7 @@ def has_failed(call: CallOutcome) -> bool:
     return not was_answered or call.ended_early or all(mark.returned_s is None for mark in call.marks)
 
 
-def step(target: Literal["bridge", "reflector"], calls: int, run: Run) -> Step:
+def step(target: Target, calls: int, run: Run) -> Step:
     ears = Ears(run.heard)
     outcomes = run.load.calls
     marks = [(call.call, mark, ears.first_after(call.call, mark)) for call in outcomes for mark in call.marks]
@@ -85,6 +84,6 @@ def call_figures(call: CallOutcome) -> CallFigures:
     )
 
 
-def failed_step(target: Literal["bridge", "reflector"], calls: int, trouble: str) -> Step:
+def failed_step(target: Target, calls: int, trouble: str) -> Step:
     """A step that could not be measured at all: it stays in the table, as such."""
     return Step(target=target, calls=calls, calls_failed=calls, trouble=trouble)

@@ -47,6 +47,10 @@ def _curves(axes: Axes, steps: list[Step]) -> None:
     for step in floor[-1:]:
         label = f"no bridge, {step.calls} at once: p50 {step.round_trip_ms.p50:.2f} ms"
         axes.plot(step.round_trip_ms.percentiles, range(101), color="#999999", linestyle="--", label=label)
+    for step in [step for step in steps if step.target == "baresip"][-1:]:
+        trip, label = step.round_trip_ms, f"baresip's echo, {step.calls} at once"
+        label += f": p50 {trip.p50:.1f}, p99 {trip.p99:.1f} ms"
+        axes.plot(trip.percentiles, range(101), color="black", linestyle="-.", label=label)
     axes.set_xscale("log")
     axes.set_xlim(0.01, None)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,16 +1,14 @@
-"""`puente bench latency`: for each number of calls one row without the bridge and one with it; and the files."""
+"""`puente bench latency`: for each number of calls one row without the bridge, one with it, and one of baresip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
-from bridge.bench import chart, kernel, rig, table
+from bridge.bench import beside, kernel, rig, table
 from bridge.bench.assemble import failed_step, step
+from bridge.bench.pages import Say
 from bridge.bench.results import BRIDGE, Results, Step
 
 FLOOR_S = 5.0
@@ -26,6 +24,8 @@ class Options:
     platform: rig.PlatformKind = "ultravox"
     workers: int = -1
     "-1: the bridge's default, one per core."
+    beside: bool = False
+    "Measure baresip too, where it is installed."
     out: Path = Path("out/bench")
 
 
@@ -33,9 +33,10 @@ QUICK = Options(calls=(1, 10), seconds=5.0)
 "Under a minute in all."
 
 
-async def measure(options: Options, say: Callable[[str], None]) -> Results:
+async def measure(options: Options, say: Say) -> Results:
     """All steps, each with fresh processes. `say` gets a line when something begins or is known."""
     options.out.mkdir(parents=True, exist_ok=True)
+    load_average = round(kernel.load_average(), 2)
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     steps = []
     for calls in options.calls:
@@ -45,12 +46,17 @@ async def measure(options: Options, say: Callable[[str], None]) -> Results:
         say(f"{_calls(calls)} through the bridge to {options.platform}, {options.seconds:g} s ...")
         steps.append(await _bridge(options, calls))
         say("  " + summary(steps[-1]))
+        if options.beside:
+            say(f"{_calls(calls)} against baresip, {options.seconds:g} s ...")
+            steps.append(await _baresip(options, calls))
+            say("  " + summary(steps[-1]))
     return Results(
         started_at=started,
         platform=options.platform,
         seconds=options.seconds,
         workers=options.workers,
         machine=kernel.machine(),
+        load_average=load_average,
         steps=tuple(steps),
     )
 
@@ -71,14 +77,12 @@ async def _bridge(options: Options, calls: int) -> Step:
     return step("bridge", calls, run)
 
 
-def write(results: Results, out: Path) -> Iterator[Path]:
-    """JSON, Markdown, PNG; yields each path when it is there."""
-    (out / "latency.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
-    yield out / "latency.json"
-    (out / "latency.md").write_text(table.markdown(results))
-    yield out / "latency.md"
-    chart.draw(results, out / "latency.png")
-    yield out / "latency.png"
+async def _baresip(options: Options, calls: int) -> Step:
+    try:
+        run = await beside.against_baresip(calls, options.seconds, options.out)
+    except rig.Trouble as trouble:
+        return failed_step("baresip", calls, str(trouble))
+    return step("baresip", calls, run)
 
 
 def summary(done: Step) -> str:
@@ -89,7 +93,7 @@ def summary(done: Step) -> str:
     parts = [f"round trip p50 {trip.p50:.2f} p95 {trip.p95:.2f} p99 {trip.p99:.2f} max {trip.max:.2f} ms"]
     if done.up_ms.count:
         parts.append(f"up p50 {done.up_ms.p50:.2f} ms")
-    cost = table.per_call(done, BRIDGE)
+    cost = table.per_call(done, ("beside",) if done.target == "baresip" else BRIDGE)
     if cost is not None:
         parts.append(f"CPU {cost:.2f} % per call")
     parts.append(f"{done.packets_lost} packets lost")

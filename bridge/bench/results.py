@@ -154,6 +154,9 @@ Role = Literal["control", "sip", "worker", "other", "platform", "caller", "refle
 BRIDGE: tuple[Role, ...] = ("control", "sip", "worker", "other")
 
 
+Target = Literal["bridge", "reflector", "baresip"]
+
+
 class ProcessUse(msgspec.Struct, frozen=True, kw_only=True):
     """One process over the measured time."""
 
@@ -179,7 +182,7 @@ class CallFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One number of calls at once, against one target."""
 
-    target: Literal["bridge", "reflector"]
+    target: Target
     calls: int
     calls_failed: int
     "Not answered with 2xx, ended before we hung up, or silent: not one mark came back."
@@ -249,6 +252,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     "As configured: -1 is one per core."
     machine: Machine
+    load_average: float = 0.0
+    "Before the run."
     steps: tuple[Step, ...]
 
     @property

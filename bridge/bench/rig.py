@@ -340,12 +340,21 @@ def run_of(load: Load, heard: Sequence[Heard], meter: Meter) -> Run:
 
 
 async def load_caller(
-    port: int, calls: int, seconds: float, meter: Meter, folder: Path, *, settle_s: float | None = None
+    port: int,
+    calls: int,
+    seconds: float,
+    meter: Meter,
+    folder: Path,
+    *,
+    settle_s: float | None = None,
+    users: Sequence[str] = (),
 ) -> Load:
     """Runs the load caller; the meter runs while it measures."""
     arguments = ["--target", f"{HOST}:{port}", "--calls", str(calls), "--seconds", str(seconds)]
     if settle_s is not None:
         arguments += ["--settle", str(settle_s)]
+    if users:
+        arguments += ["--users", ",".join(users)]
     log = folder / "caller.log"
     try:
         async with asyncio.timeout(seconds + LOAD_EXTRA_S), child("bridge.bench.caller", *arguments, log=log) as caller:

@@ -36,7 +36,8 @@ def described(results: Results) -> str:
     steal = max((step.steal_percent for step in results.steps), default=0.0)
     workers = "one worker per core" if results.workers < 0 else f"{results.workers} worker(s)"
     return (
-        f"{machine.cpu}, {machine.cores} cores, Linux {machine.kernel}, Python {machine.python}, steal ≤ {steal} %; "
+        f"{machine.cpu}, {machine.cores} cores, Linux {machine.kernel}, Python {machine.python}, steal ≤ {steal} %, "
+        f"load before {results.load_average:.2f}; "
         f"platform {results.platform}, {workers}, {results.seconds:g} s per step"
     )
 
@@ -93,6 +94,7 @@ COST_HEAD = (
     "platform",
     "caller",
     "reflector",
+    "baresip",
     "caller late p99 ms",
     "memory KiB per call",
 )
@@ -105,7 +107,7 @@ def cost_row(step: Step) -> tuple[str, ...]:
         _percent(per_call(step, BRIDGE)),
         *(_percent(per_call(step, (role,))) for role in ("worker", "control", "sip")),
         _percent(max((one.cpu_percent for one in step.processes if one.role == "worker"), default=None)),
-        *(_percent(per_call(step, (role,))) for role in ("platform", "caller", "reflector")),
+        *(_percent(per_call(step, (role,))) for role in ("platform", "caller", "reflector", "beside")),
         _ms(step.send_late_ms, step.send_late_ms.p99),
         _kib(step),
     )

@@ -1,78 +1,243 @@
-"""`puente bench latency`: how long audio takes through the bridge, and what a call costs."""
+"""`puente bench ...`: how long audio takes through the bridge, what it costs, and what it stands."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from bridge.bench.latency import QUICK, Options, measure, write
+from bridge.bench import (
+    bargein,
+    bargein_page,
+    beside,
+    capacity,
+    capacity_page,
+    chart,
+    codecs,
+    codecs_page,
+    latency,
+    pages,
+    region,
+    region_page,
+    stall,
+    stall_page,
+    table,
+)
 from bridge.bench.marks import CALLS
-from bridge.bench.results import Results
-from bridge.bench.table import markdown
+from bridge.bench.pages import Say
+from bridge.bench.probing import MOST_SECONDS
 
-HELP = "measure round trip, one-way times and CPU per call on this machine"
+HELP = "measure delay, cost, capacity and behaviour under trouble on this machine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One row of the table: what may be asked, how it is measured, how it is shown."""
+
+    help: str
+    whole: Any
+    "The frozen dataclass of options, at its defaults; every argument is named like a field of it."
+    quick: Any
+    arguments: Callable[[argparse.ArgumentParser], None]
+    measure: Callable[[Any, Say], Awaitable[Any]]
+    markdown: Callable[[Any], str]
+    draw: Callable[[Any, Path], None]
+
+
+# --- what each of them may be asked -----------------------------------------------------------------------------------
+
+
+def _latency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calls", type=_numbers, metavar="N,N,...", help="calls at once, one step each (default: 1,10,20,40)"
+    )
+    parser.add_argument("--seconds", type=_seconds(), help="measured time of each step (default: 20)")
+    parser.add_argument(
+        "--beside",
+        choices=("baresip", "nothing"),
+        help="another SIP echo in the same run (default: baresip where it is installed; not with --quick)",
+    )
+    _platform(parser)
+    _workers(parser)
+
+
+def _capacity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--first", type=_number, metavar="N", help="calls of the first step, then doubled (default: 10)"
+    )
+    parser.add_argument("--most", type=_number, metavar="N", help=f"calls of the last step at most (default: {CALLS})")
+    parser.add_argument("--seconds", type=_seconds(), help="measured time of each step (default: 10)")
+    _platform(parser)
+    _workers(parser)
+
+
+def _region(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--routes", type=Path, metavar="FILE", help="the routes (default: benchmarks/region.toml)")
+    parser.add_argument("--seconds", type=_seconds(MOST_SECONDS), help="measured time of each route (default: 60)")
+    _platform(parser)
+
+
+def _bargein(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--calls", type=_numbers, metavar="N,N,...", help="calls at once, one row each (default: 1,20)")
+    parser.add_argument("--seconds", type=_seconds(), help="measured time of each row (default: 60)")
+    _workers(parser)
+
+
+def _stall(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=_number, metavar="N", help="how often each stall (default: 3)")
+    _platform(parser)
+
+
+def _codecs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--frames", type=_number_to(1_000_000), metavar="N", help="frames per run (default: 1000)")
+
+
+def _platform(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--platform", choices=("ultravox", "vapi"), help="its wire protocol (default: ultravox)")
+
+
+def _workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, help="media workers (default: one per core)")
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "latency": Benchmark(
+        help="round trip and cost at several numbers of calls",
+        whole=replace(latency.Options(), beside=True),
+        quick=latency.QUICK,
+        arguments=_latency,
+        measure=latency.measure,
+        markdown=table.markdown,
+        draw=chart.draw,
+    ),
+    "capacity": Benchmark(
+        help="calls are added until the audio is no longer good",
+        whole=capacity.Options(),
+        quick=capacity.QUICK,
+        arguments=_capacity,
+        measure=capacity.measure,
+        markdown=capacity_page.markdown,
+        draw=capacity_page.draw,
+    ),
+    "region": Benchmark(
+        help="mouth to platform to ear on a regional and an international route",
+        whole=region.Options(),
+        quick=region.QUICK,
+        arguments=_region,
+        measure=region.measure,
+        markdown=region_page.markdown,
+        draw=region_page.draw,
+    ),
+    "bargein": Benchmark(
+        help="from the platform's interruption to silence at the caller",
+        whole=bargein.Options(),
+        quick=bargein.QUICK,
+        arguments=_bargein,
+        measure=bargein.measure,
+        markdown=bargein_page.markdown,
+        draw=bargein_page.draw,
+    ),
+    "stall": Benchmark(
+        help="delay before, during and after a stall of platform or caller",
+        whole=stall.Options(),
+        quick=stall.QUICK,
+        arguments=_stall,
+        measure=stall.measure,
+        markdown=stall_page.markdown,
+        draw=stall_page.draw,
+    ),
+    "codecs": Benchmark(
+        help="microseconds per 20 ms frame and signal to noise",
+        whole=codecs.Options(),
+        quick=codecs.QUICK,
+        arguments=_codecs,
+        measure=codecs.measure,
+        markdown=codecs_page.markdown,
+        draw=codecs_page.draw,
+    ),
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
-    latency = which.add_parser("latency", help="round trip and cost at several numbers of calls", description=__doc__)
-    latency.add_argument(
-        "--calls", type=_numbers, metavar="N,N,...", help="calls at once, one step each (default: 1,10,20,40)"
-    )
-    latency.add_argument("--seconds", type=_seconds, help="measured time of each step (default: 20)")
-    latency.add_argument("--quick", action="store_true", help="1 and 10 calls, 5 s each: under a minute")
-    latency.add_argument("--platform", choices=("ultravox", "vapi"), default=Options.platform, help="its wire protocol")
-    latency.add_argument("--workers", type=int, default=Options.workers, help="media workers (default: one per core)")
-    latency.add_argument(
-        "--out", type=Path, default=Options.out, help="folder for JSON, Markdown, PNG and logs (default: out/bench)"
-    )
+    for name, one in BENCHMARKS.items():
+        words = which.add_parser(name, help=one.help, description=one.help)
+        one.arguments(words)
+        words.add_argument("--quick", action="store_true", help="a short version: under a minute")
+        words.add_argument("--out", type=Path, help="folder for JSON, Markdown, PNG and logs (default: out/bench)")
+
+
+def options_of(args: argparse.Namespace) -> Any:
+    """The benchmark's options: its preset, and what was given on the command line."""
+    one = BENCHMARKS[args.benchmark]
+    preset = one.quick if args.quick else one.whole
+    given = {field.name: getattr(args, field.name, None) for field in fields(preset)}
+    if "beside" in given:
+        wanted = given["beside"]
+        given["beside"] = preset.beside and beside.installed() if wanted is None else wanted == "baresip"
+    return replace(preset, **{name: value for name, value in given.items() if value is not None})
 
 
 def run(args: argparse.Namespace) -> int:
-    preset = QUICK if args.quick else Options()
-    options = Options(
-        calls=args.calls or preset.calls,
-        seconds=args.seconds or preset.seconds,
-        platform=args.platform,
-        workers=args.workers,
-        out=args.out,
-    )
+    one, options = BENCHMARKS[args.benchmark], options_of(args)
     try:
-        results = asyncio.run(_measure(options))
+        report = asyncio.run(_measure(one, options))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("interrupted; nothing is written")
         return 130
-    print("\n" + markdown(results))
-    for path in write(results, options.out):
+    except ValueError as error:  # a file of the user's that cannot be read
+        print(f"error: {error}")
+        return 2
+    print("\n" + one.markdown(report))
+    for path in _write(args.benchmark, one, report, options.out):
         print(path)
-    return 1 if results.failed else 0
+    return 1 if report.failed else 0
 
 
-async def _measure(options: Options) -> Results:
+def _write(name: str, one: Benchmark, report: Any, out: Path) -> Iterator[Path]:
+    return pages.write(name, report, one.markdown(report), lambda path: one.draw(report, path), out)
+
+
+async def _measure(one: Benchmark, options: Any) -> Any:
     """SIGTERM cancels, as asyncio does for SIGINT: the processes of the step are then ended and waited for."""
     me = asyncio.current_task()
     assert me is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
-    return await measure(options, lambda line: print(line, flush=True))
+    return await one.measure(options, lambda line: print(line, flush=True))
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def _number_to(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdigit() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+        return int(text)
+
+    return number
+
+
+_number = _number_to(CALLS)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers like 1,10,20") from None
-    if not all(1 <= number <= CALLS for number in numbers):
-        raise argparse.ArgumentTypeError(f"calls at once: 1 to {CALLS}")
-    return numbers
+    """`1,10,20`"""
+    return tuple(map(_number, text.split(",")))
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError("seconds: 1 to 3600")
+def _seconds(most: float = 3600) -> Callable[[str], float]:
+    def seconds(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"seconds: 1 to {most:g}")
+        return value
+
     return seconds
