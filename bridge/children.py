@@ -166,6 +166,7 @@ class Child(Generic[Down, Up]):
                     await process.wait()  # stop() sets the limit
                 return why
             finally:
+                link.drain()
                 link.close()
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
@@ -260,6 +261,11 @@ class _Link:
             self._loop.add_writer(self._sock.fileno(), self._writable)
         return True
 
+    def drain(self) -> None:
+        """The exit may be noticed before the last words are read, and they say why: `StartFailed`, call reports."""
+        while not self.gone.done() and self._readable():
+            pass
+
     def close(self) -> None:
         self._lose("closed")
         self._unsent.clear()
@@ -281,21 +287,26 @@ class _Link:
             self._unsent.popleft()
         self._loop.remove_writer(self._sock.fileno())
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """False when there was nothing more to read."""
         for _ in range(READ_AT_ONCE):
             if self.gone.done():
-                return
+                return False
             try:
                 packet = self._sock.recv(self._max_bytes)
             except BlockingIOError:
-                return
+                return False
+            except ConnectionResetError:
+                # It went with words of ours unread. Linux tells that first, and its own last words after it.
+                continue
             except OSError as error:
                 self._lose(f"socket broke: {os.strerror(error.errno or 0)}")
-                return
+                return False
             if not packet:
                 self._lose("closed its socket")
-                return
+                return False
             self._receive(packet)
+        return True
 
     def _lose(self, why: str) -> None:
         if not self.gone.done():

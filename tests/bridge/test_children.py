@@ -180,3 +180,12 @@ async def test_what_it_logs_is_logged_again(caplog: pytest.LogCaptureFixture) ->
 def test_the_wait_between_starts_grows_up_to_a_ceiling() -> None:
     assert [retry_in(failures, lambda: 1.0) for failures in (0, 1, 2, 6, 7, 100)] == [0.1, 0.2, 0.4, 6.4, 10.0, 10.0]
     assert retry_in(0, lambda: 0.0) == 0.05
+
+
+async def test_last_words_are_heard_however_the_exit_is_noticed() -> None:
+    """It leaves words of ours unread, which Linux tells as a reset before it hands out the last words."""
+    for _ in range(5):
+        nest = Nest("last")
+        with pytest.raises(ChildFailed):
+            await nest.child.start()
+        assert nest.said == [Say("why")]

@@ -8,6 +8,7 @@ It answers pings and echoes what it is told; besides, by its first argument:
     talks   writes log lines to stderr at once
     stubborn ignores Stop and SIGTERM
     broken  exits with 1 before it says anything
+    last    says "why" and exits with 1, with words of ours unread
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ def main(kind: str, fd: int) -> None:
     control = socket.socket(fileno=fd)
     if kind == "broken":
         sys.exit("no such thing as a broken child")
+    if kind == "last":
+        control.send(msgspec.msgpack.encode(Say("why")))
+        sys.exit(1)
     if kind == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if kind == "talks":
