@@ -288,9 +288,9 @@ async def eventually(look: Callable[[], T], what: str, within_s: float = PATIENC
     return found
 
 
-def free_ports(count: int) -> tuple[int, int]:
+def free_ports(count: int, *, but: int = 0) -> tuple[int, int]:
     """A range of UDP ports in which nobody is, below those that the kernel hands out by itself (32768 and up)."""
-    taken = proc.bound_udp_ports()
+    taken = proc.bound_udp_ports() | {but}
     for _ in range(100):
         first = random.randrange(25_000, 32_000 - count, 2)
         if not taken & set(range(first, first + count)):
@@ -310,7 +310,7 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """Two simulators in this process, and the bridge in processes of its own. It must end well."""
     async with Simulator("ultravox", api_key=API_KEY) as ultravox, Simulator("vapi", api_key=API_KEY) as vapi:
-        ports = free_ports(RTP_PORTS)
+        ports = free_ports(RTP_PORTS, but=sip_port)
         config = CONFIG.format(
             trunks=trunks,
             sip_port=sip_port,
