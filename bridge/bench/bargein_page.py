@@ -62,7 +62,7 @@ def draw(report: BargeIns, path: Path) -> None:
     measured = [one for one in report.rows if one.silent_after_ms.count]
     for colour, one in zip(pages.COLOURS * len(measured), measured, strict=False):
         wait = one.silent_after_ms
-        label = f"{one.calls} calls, {one.interruptions} interruptions: p50 {wait.p50:.1f}, max {wait.max:.1f} ms"
+        label = f"{one.calls} at once, {one.interruptions} interruptions: p50 {wait.p50:.1f}, max {wait.max:.1f} ms"
         axes.plot(wait.percentiles, range(101), color=colour, linewidth=2, label=label)
     axes.plot(
         [0, report.goal_ms], [0, 100], color=pages.GREY, linestyle="--", label="ideal: evenly within one packet time"

@@ -22,10 +22,12 @@ LIMIT_P99_MS = 45.0
 LIMIT_LOSS_PERCENT = 0.1
 NEAR_PERCENT = 80.0
 "A tool of ours that uses this much of its one core, or a machine this busy, has a part in what is measured."
+STRANGERS_PERCENT = 30.0
+"Of one core. Above it the figure is that of a busy machine."
 LATE_MS = 5.0
 "A load caller whose p99 is later than this sends jitter that no telephone would."
 
-Broken = Literal["", "round trip p99", "packets lost", "calls failed", "not measured"]
+Broken = Literal["", "round trip p99", "packets lost", "calls failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,8 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     def last_good(self) -> Step | None:
         """The highest number of calls below the first bad one."""
         bad = self.first_bad
-        good = [one for one in self.steps if not broken(one) and (bad is None or one.calls < bad.calls)]
+        measured = [one for one in self.steps if not one.trouble and not broken(one)]
+        good = [one for one in measured if bad is None or one.calls < bad.calls]
         return max(good, key=calls_of, default=None)
 
     @property
@@ -72,8 +75,13 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
         return min((one for one in self.steps if broken(one)), key=calls_of, default=None)
 
     @property
+    def trouble(self) -> str:
+        """Why the search has ended before its time."""
+        return next((one.trouble for one in self.steps if one.trouble), "")
+
+    @property
     def failed(self) -> bool:
-        return self.last_good is None
+        return self.last_good is None or bool(self.trouble)
 
 
 def calls_of(one: Step) -> int:
@@ -87,9 +95,9 @@ def loss_percent(one: Step) -> float:
 
 
 def broken(one: Step) -> Broken:
-    """Which limit this step has exceeded, the gravest first."""
+    """Which limit this step has exceeded, the gravest first. One that was not measured has exceeded none."""
     if one.trouble:
-        return "not measured"
+        return ""
     if one.calls_failed:
         return "calls failed"
     if loss_percent(one) > LIMIT_LOSS_PERCENT:
@@ -97,7 +105,12 @@ def broken(one: Step) -> Broken:
     return "round trip p99" if one.round_trip_ms.p99 > LIMIT_P99_MS else ""
 
 
-def harness_share(one: Step) -> list[str]:
+def others_percent(one: Step, cores: int) -> float:
+    """Of one core: what neither the bridge nor the tools used, strangers and the kernel's own work."""
+    return max(0.0, one.busy_percent * cores - sum(process.cpu_percent for process in one.processes))
+
+
+def harness_share(one: Step, cores: int) -> list[str]:
     """What speaks for the limit being the tools' and the machine's, not the bridge's alone."""
     used = {role: max((p.cpu_percent for p in one.processes if p.role == role), default=0.0) for role in TOOLS}
     found = [f"the {role} used {percent:.0f} % of its core" for role, percent in used.items() if percent > NEAR_PERCENT]
@@ -107,6 +120,9 @@ def harness_share(one: Step) -> list[str]:
         found.append(f"the load caller left out {one.skipped} packets")
     if one.busy_percent > NEAR_PERCENT:
         found.append(f"all cores together were {one.busy_percent:.0f} % busy, tools included")
+    others = others_percent(one, cores)
+    if others > STRANGERS_PERCENT:
+        found.append(f"others on the machine used {others:.0f} % of a core")
     return found
 
 
@@ -130,6 +146,9 @@ async def measure(options: Options, say: Say) -> Capacity:
     while (calls := next_calls(options, good, bad)) is not None:
         say(f"{calls} calls, {options.seconds:g} s ...")
         steps.append(await _step(options, calls))
+        if steps[-1].trouble:
+            say(f"  {summary(steps[-1])}")
+            break
         why = broken(steps[-1])
         say(f"  {summary(steps[-1])}{', TOO MANY: ' + why if why else ''}")
         good, bad = (good, calls) if why else (calls, bad)

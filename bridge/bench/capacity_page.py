@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from bridge.bench import pages
-from bridge.bench.capacity import Capacity, broken, calls_of, harness_share, loss_percent
+from bridge.bench.capacity import Capacity, broken, calls_of, harness_share, loss_percent, others_percent
 from bridge.bench.results import BRIDGE, Role, Step
 from bridge.bench.table import cost_row, grid, per_call
 
@@ -25,6 +25,7 @@ HEAD = (
     "caller, whole",
     "caller late p99 ms",
     "all cores busy %",
+    "others, % of a core",
     "memory KiB per call",
     "limit hit",
 )
@@ -34,7 +35,7 @@ NOTE = (
 )
 
 
-def row(one: Step) -> tuple[str, ...]:
+def row(one: Step, cores: int) -> tuple[str, ...]:
     trip, measured = one.round_trip_ms, bool(one.round_trip_ms.count)
     cost = per_call(one, BRIDGE)
     return (
@@ -45,9 +46,10 @@ def row(one: Step) -> tuple[str, ...]:
         pages.ms(cost, 2),
         *(pages.ms(_whole(one, role), 0) for role in ("worker", "platform", "caller")),
         pages.ms(one.send_late_ms.p99 if one.send_late_ms.count else None, 2),
-        f"{one.busy_percent:.0f}",
+        f"{one.busy_percent:.0f}" if measured else "-",
+        f"{others_percent(one, cores):.0f}" if measured else "-",
         cost_row(one)[-1],
-        broken(one),
+        "not measured" if one.trouble else broken(one),
     )
 
 
@@ -62,10 +64,12 @@ def verdict(report: Capacity) -> str:
         return "**Not one step was within the limits.**"
     cores = report.conditions.machine.cores
     said = f"**{good.calls} calls at once** were good on {cores} cores (p99 {good.round_trip_ms.p99:.1f} ms)."
+    if report.trouble:
+        said += f" The search ended early: {report.trouble}."
     if bad is None:
-        return f"{said} No limit was reached: there were no more steps to take."
+        return f"{said} No limit was reached."
     said += f" At {bad.calls}: {_how(bad)}."
-    share = harness_share(bad)
+    share = harness_share(bad, cores)
     if share:
         return f"{said} The harness had its part: {'; '.join(share)}. The bridge alone would carry more."
     return f"{said} The tools were far from their own limits: it is the bridge's."
@@ -73,7 +77,6 @@ def verdict(report: Capacity) -> str:
 
 def _how(bad: Step) -> str:
     return {
-        "not measured": f"not measured ({bad.trouble})",
         "calls failed": f"{bad.calls_failed} calls failed",
         "packets lost": f"{loss_percent(bad):.2f} % of the packets lost",
         "round trip p99": f"round trip p99 {bad.round_trip_ms.p99:.1f} ms",
@@ -87,7 +90,7 @@ def markdown(report: Capacity) -> str:
             f"`puente bench capacity`, {report.conditions.started_at}: {report.conditions}; "
             f"platform {report.platform}, {report.seconds:g} s per step; limits: {limits}.",
             verdict(report),
-            grid(HEAD, map(row, sorted(report.steps, key=calls_of))),
+            grid(HEAD, (row(one, report.conditions.machine.cores) for one in sorted(report.steps, key=calls_of))),
             NOTE + "\n",
         )
     )

@@ -31,6 +31,7 @@ def draw(results: Results, path: Path) -> None:
     measured = [step for step in results.steps if step.round_trip_ms.count]
     _curves(left, measured)
     _bars(right, [step for step in measured if step.target == "bridge"])
+    _baresip(right, measured)
     figure.suptitle("Puente: round trip through the bridge, and what a call costs", fontsize=14)
     figure.supxlabel(described(results), fontsize=8, color="#555555")
     figure.savefig(path, dpi=130)
@@ -75,5 +76,16 @@ def _bars(axes: Axes, steps: list[Step]) -> None:
     axes.set_xticks(range(len(steps)), [str(step.calls) for step in steps])
     axes.set_xlabel("calls at once (left bar: bridge, right bar: the tools)")
     axes.set_ylabel("% of one core per call")
+    axes.margins(y=0.1)
     if steps:
+        axes.legend(fontsize=8)
+
+
+def _baresip(axes: Axes, steps: list[Step]) -> None:
+    """A diamond on each bar of the bridge's."""
+    places = {step.calls: at for at, step in enumerate(step for step in steps if step.target == "bridge")}
+    costs = [(places[step.calls], per_call(step, ("beside",))) for step in steps if step.calls in places]
+    known = [(at - 0.2, cost) for at, cost in costs if cost is not None]
+    if known:
+        axes.plot(*zip(*known, strict=True), "D", color="black", label="baresip's echo")
         axes.legend(fontsize=8)

@@ -90,7 +90,7 @@ def _bars(axes: Axes, title: str, rows: Sequence[Bar], names: tuple[str, str]) -
     axes.invert_yaxis()
     axes.margins(x=0.25)
     axes.set_title(title, fontsize=11)
-    axes.set_xlabel("us per frame (beside the bars: signal to noise)")
+    axes.set_xlabel("us (beside: signal to noise)")
     axes.grid(visible=True, axis="x", alpha=0.25)
     if rows:
         axes.legend(fontsize=8)

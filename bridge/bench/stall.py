@@ -113,6 +113,7 @@ def episode(side: Side, stall: Stall, probed: Probed, recovery_s: float) -> Epis
     ]
     before = [trip for spoken, trip in trips if trip is not None and spoken + trip / 1e3 < stall.began_s]
     since = [(spoken, trip) for spoken, trip in trips if trip is not None and spoken + trip / 1e3 >= stall.began_s]
+    burst = [(spoken, trip) for spoken, trip in since if spoken + trip / 1e3 >= stall.ended_s]
     last = [trip for spoken, trip in since if spoken > stall.ended_s + recovery_s - 1]
     usual = figures(before)
     return Episode(
@@ -121,7 +122,7 @@ def episode(side: Side, stall: Stall, probed: Probed, recovery_s: float) -> Epis
         before_ms=round(usual.p50, 2),
         worst_ms=round(max((trip for _, trip in since), default=0.0), 2),
         after_ms=round(median(last), 2) if last else 0.0,
-        back_after_s=back_after_s(usual.p95, stall.ended_s, since),
+        back_after_s=back_after_s(usual.p95, stall.ended_s, burst),
         frames_lost=sum(trip is None for spoken, trip in trips if spoken >= stall.began_s),
         curve=tuple(
             Point(spoken_s=round(spoken - stall.began_s, 4), trip_ms=None if trip is None else round(trip, 2))
@@ -130,11 +131,11 @@ def episode(side: Side, stall: Stall, probed: Probed, recovery_s: float) -> Epis
     )
 
 
-def back_after_s(level_ms: float, ended_s: float, since: Sequence[tuple[float, float]]) -> float | None:
+def back_after_s(level_ms: float, ended_s: float, heard: Sequence[tuple[float, float]]) -> float | None:
     """When the first frame of a steady half second at the old level was heard, from the end of the stall."""
-    for at in range(len(since) - STEADY_FRAMES + 1):
-        spoken, trip = since[at]
-        steady = [each for _, each in since[at : at + STEADY_FRAMES]]
+    for at in range(len(heard) - STEADY_FRAMES + 1):
+        spoken, trip = heard[at]
+        steady = [each for _, each in heard[at : at + STEADY_FRAMES]]
         if trip <= level_ms + BACK_WITHIN_MS and median(steady) <= level_ms + BACK_WITHIN_MS:
             return round(max(0.0, spoken + trip / 1e3 - ended_s), 3)
     return None

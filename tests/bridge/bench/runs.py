@@ -71,3 +71,11 @@ REFLECTOR_STEP = Step(
     round_trip_ms=figures([0.05, 0.07]),
     processes=(process("reflector", 0.4), process("caller", 1.5)),
 )
+BARESIP_STEP = Step(
+    target="baresip",
+    calls=2,
+    calls_failed=0,
+    seconds=5.0,
+    round_trip_ms=figures([21.0, 25.0]),
+    processes=(process("beside", 1.2), process("caller", 1.5)),
+)

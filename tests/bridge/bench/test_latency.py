@@ -6,9 +6,8 @@ import msgspec
 import pytest
 
 from bridge.bench import rig
-from bridge.bench.latency import Options, measure, summary, write
-from bridge.bench.results import SCHEMA, Results
-from tests.bridge.bench.runs import BRIDGE_STEP, REFLECTOR_STEP, call, load, results
+from bridge.bench.latency import Options, measure, summary
+from tests.bridge.bench.runs import BRIDGE_STEP, REFLECTOR_STEP, call, load, process
 
 
 async def test_each_number_of_calls_is_measured_without_and_with_the_bridge(
@@ -46,11 +45,17 @@ def test_a_summary_names_what_failed() -> None:
     assert summary(msgspec.structs.replace(REFLECTOR_STEP, calls_failed=1)).endswith("1 of 2 calls FAILED")
 
 
-def test_the_files_can_be_read_again(tmp_path: Path) -> None:
-    done = results(REFLECTOR_STEP, BRIDGE_STEP)
-    paths = list(write(done, tmp_path))
-    assert [path.name for path in paths] == ["latency.json", "latency.md", "latency.png"]
-    again = msgspec.json.decode(paths[0].read_bytes(), type=Results)
-    assert again == done
-    assert again.schema == SCHEMA
-    assert all(path.stat().st_size > 100 for path in paths)
+async def test_baresip_is_measured_beside_the_bridge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def nothing(*asked: object) -> rig.Run:
+        raise rig.Trouble("not here")
+
+    async def baresip(calls: int, seconds: float, folder: Path) -> rig.Run:
+        use = (process("beside", 3.0),)
+        return rig.Run(load=load(call(0, ())), heard=(), seconds=seconds, processes=use, steal_percent=0.0)
+
+    monkeypatch.setattr(rig, "against_reflector", nothing)
+    monkeypatch.setattr(rig, "against_bridge", nothing)
+    monkeypatch.setattr("bridge.bench.beside.against_baresip", baresip)
+    done = await measure(Options(calls=(2,), beside=True, out=tmp_path), lambda line: None)
+    assert [step.target for step in done.steps] == ["reflector", "bridge", "baresip"]
+    assert done.steps[-1].processes == (process("beside", 3.0),)

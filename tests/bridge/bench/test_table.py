@@ -52,6 +52,7 @@ def test_a_row_of_cost() -> None:
         "platform": "0.38",
         "caller": "0.75",
         "reflector": "-",
+        "baresip": "-",
         "caller late p99 ms": "0.12",
         "memory KiB per call": "500",
     }
@@ -75,7 +76,8 @@ def test_what_went_wrong_is_said() -> None:
 
 def test_the_machine_in_one_line() -> None:
     assert described(results(REFLECTOR_STEP, BRIDGE_STEP)) == (
-        "Chip, 2 cores, Linux 6.1, Python 3.11.7, steal ≤ 0.5 %; platform vapi, one worker per core, 5 s per step"
+        "Chip, 2 cores, Linux 6.1, Python 3.11.7, steal ≤ 0.5 %, load before 0.00; "
+        "platform vapi, one worker per core, 5 s per step"
     )
 
 
