@@ -38,7 +38,7 @@ from media.playout import Playout
 from media.recording import Recording
 from media.rtcpend import RtcpEnd
 from media.stats import Histogram
-from media.summary import far_report, near_report
+from media.summary import Tally, call_report, far_report, histograms, near_report
 from media.transcode import Transcoder, transcoder
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,6 @@ class Call:
         self._spec: wire.FarSpec | None = None
         self._far: FarEnd | None = None
         self._ear: Ear | None = None
-        self._far_trouble = 0
         self._transcoder: Transcoder | None = None
         self._playout = Playout(self._near.codec, 20, sends_ahead=False)
         self._pacer: Pacer | None = None
@@ -81,11 +80,7 @@ class Call:
         self._drained_ms = 0
         self._odd = b""
         "Bytes of a platform sample whose rest is still to come."
-        self._up_bytes = 0
-        self._down_bytes = 0
-        self._up = Histogram()
-        self._late = Histogram()
-        self._send_errors = 0
+        self._tally = Tally()
         self._ending: wire.FarEnded | None = None
         self._ending_at = 0.0
         self._quiet_told_ms = 0
@@ -190,7 +185,7 @@ class Call:
             audio = self._near.receive(data, source, arrived)
             if audio:
                 self._send_up(audio)
-                self._up.add(time.monotonic() - arrived)
+                self._tally.up.add(time.monotonic() - arrived)
             if self._near.presses:
                 self._tell_presses()
 
@@ -198,7 +193,7 @@ class Call:
         if self._recording is not None:
             self._recording.caller(audio)
         if self._far is not None and self._transcoder is not None:
-            self._up_bytes += len(audio)
+            self._tally.up_bytes += len(audio)
             self._far.send_audio(self._transcoder.up(audio))
 
     def _tell_presses(self) -> None:
@@ -214,7 +209,7 @@ class Call:
         """Agent's voice has come: encode it in bulk, the tick slices it."""
         if self._transcoder is None or self._pacer is None or self._ending is not None:
             return
-        self._down_bytes += len(data)
+        self._tally.down_bytes += len(data)
         width = self._transcoder.down_sample_bytes
         if width > 1:
             data = self._odd + data if self._odd else data
@@ -245,8 +240,8 @@ class Call:
             case Heard(kind=kind):
                 self._heard(kind)
             case Trouble(detail=detail):
-                self._far_trouble += 1
-                if self._far_trouble <= 10:  # a platform gone mad must not fill the log
+                self._tally.trouble += 1
+                if self._tally.trouble <= 10:  # a platform gone mad must not fill the log
                     self._moment("trouble", text=detail)
             case PlatformHungUp(reason=reason):
                 self._end("platform", reason)
@@ -310,7 +305,7 @@ class Call:
         assert pacer is not None
         late = now - pacer.due_at
         frames, skipped = pacer.due(now)
-        self._late.add(max(0.0, late))
+        self._tally.late.add(max(0.0, late))
         if late > self._near.ptime_ms / 2000:
             self._near.ticks_late += 1
         peer = self._near.peer
@@ -318,10 +313,12 @@ class Call:
             try:
                 self.sock.sendto(packet, peer)
             except OSError:
-                self._send_errors += 1
+                self._tally.send_errors += 1
         if self._playout.drained_ms != self._drained_ms:
             self._drained_ms = self._playout.drained_ms
             pacer.forget()
+        elif self._playout.missed_by >= 0:
+            pacer.missed(self._playout.missed_by)
         elif self._playout.waited >= 0:
             pacer.align(self._playout.waited)
         for audio in (self._near.overdue(now), self._near.filler(now)):
@@ -374,24 +371,21 @@ class Call:
         moment = wire.Moment(kind=kind, at_s=time.monotonic(), who=who, text=text, final=final, data=data or {})
         self._emit(wire.FarEvent(call=self.name, moment=moment))
 
-    def report(self) -> wire.CallReport:
-        recording = self._recording
-        return wire.CallReport(
-            near=near_report(self._near, self._rtcp, self._send_errors, self._up),
-            far=far_report(
-                self._near,
-                self._playout,
-                self._spec,
-                sent_bytes=self._up_bytes,
-                received_bytes=self._down_bytes,
-                backlog_dropped_ms=self._far.backlog_dropped_ms if self._far is not None else 0,
-                trouble=self._far_trouble,
-            ),
-            up_ms=self._up.spread(),
-            down_ms=self._playout.down.spread(),
-            queued_ms=self._playout.queued.spread(),
-            barge_in_ms=self._playout.barge_in.spread(),
-            tick_late_ms=self._late.spread(),
-            duration_s=round(time.monotonic() - self._began, 3),
-            recording=str(recording.path) if recording is not None and not recording.failed else "",
+    def histograms(self) -> dict[str, Histogram]:
+        """Of the call so far, by the names of their spreads in the report."""
+        return histograms(self._near, self._playout, self._tally)
+
+    def counters(self) -> tuple[wire.NearReport, wire.FarReport]:
+        backlog_ms = self._far.backlog_dropped_ms if self._far is not None else 0
+        return (
+            near_report(self._near, self._rtcp, self._tally),
+            far_report(self._near, self._playout, self._spec, self._tally, backlog_ms),
         )
+
+    def report(self) -> wire.CallReport:
+        """Everything so far; at any time."""
+        near, far = self.counters()
+        recording = self._recording
+        path = str(recording.path) if recording is not None and not recording.failed else ""
+        duration_s = time.monotonic() - self._began
+        return call_report(near, far, self.histograms(), duration_s=duration_s, recording=path)

@@ -19,6 +19,7 @@ from media.playout import Playout
 from media.reorder import Reorder
 from media.reporting import Received, Sent
 from media.srtp import Refused, SrtpSession
+from media.turns import TurnMeter
 from media.uplink import DROP, Uplink
 from media.wire import NearReport, NearSpec, SrtpKeys
 
@@ -57,6 +58,7 @@ class NearEnd:
         self.codec: Codec = CODECS["PCMU"]
         self._decoder: Decoder | None = None
         self._encoder: Encoder | None = None
+        self.turns = TurnMeter(self.codec)
         self._reorder = Reorder()
         self._before = self._last = b""
         "The last two packets' audio, for concealment."
@@ -192,6 +194,7 @@ class NearEnd:
                 self.malformed += 1
                 return None
         codec, uplink = self.codec, self.uplink
+        self.turns.caller(line, now)
         if self._inband is not None:
             self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
@@ -241,6 +244,8 @@ class NearEnd:
                 heard = self._silence
             self._timestamp = (self._timestamp + step) & 0xFFFFFFFF
             self._octets += len(out[-1]) - rtp.HEADER_BYTES if spec.receives else 0
+            if heard is not self._silence:
+                self.turns.agent(heard, now)
             if self.on_air is not None:
                 self.on_air(heard)
         self.sent += len(out)
@@ -341,6 +346,7 @@ class NearEnd:
         self._decoder = codec.decoder() if codec.decoder else None
         self._encoder = codec.encoder() if codec.encoder else None
         self._listen_for_keys()
+        self.turns.use(codec)
         self.uplink.use_rate(codec.clock_rate_hz)
         self.reception.use_rate(codec.clock_rate_hz)
         self.digits.use_rate(codec.clock_rate_hz)

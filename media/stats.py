@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from math import log
+from operator import add
+from typing import Final
 
 from media.wire import Spread
 
@@ -10,6 +12,8 @@ _GROWTH = 1.08
 _LOWEST_MS = 0.01
 _BUCKETS = 200
 _SCALE = 1 / log(_GROWTH)
+EDGES_MS: Final = tuple(_LOWEST_MS * _GROWTH**index for index in range(_BUCKETS))
+"The upper ends of the buckets."
 
 
 class Histogram:
@@ -31,9 +35,18 @@ class Histogram:
             self._max_s = seconds
 
     def merge(self, other: Histogram) -> None:
-        self._counts = [a + b for a, b in zip(self._counts, other._counts, strict=True)]
+        if not other.count:
+            return
+        self._counts = list(map(add, self._counts, other._counts))
         self.count += other.count
         self._max_s = max(self._max_s, other._max_s)
+
+    def counts(self) -> list[int]:
+        """Values per bucket of `EDGES_MS`, without the empty buckets at the end."""
+        last = _BUCKETS
+        while last and not self._counts[last - 1]:
+            last -= 1
+        return self._counts[:last]
 
     def percentile_ms(self, q: float) -> float:
         """The value that `q` (0..1) of all values do not exceed; the middle of its bucket, never above the maximum."""

@@ -7,6 +7,7 @@ A call's life at a worker:
 
     OpenCall -> CallOpened | CallFailed          the RTP port is bound
     ConnectFar -> FarReady | FarFailed           the platform's socket is up and the dialect says ready
+    ReportCall -> CallReported                   its figures so far, for whoever looks
     StartNear                                    where the caller's RTP goes; again after each re-INVITE
        DigitHeard, FarEvent*, NearQuiet, FarEnded
     CloseCall -> CallClosed                      everything is given back; the report is the last word
@@ -141,7 +142,15 @@ class CloseCall(Command):
     reason: str = ""
 
 
+class ReportCall(Command):
+    """Answered by CallReported, or by nothing when the call is gone."""
+
+    call: str
+
+
 class Ping(Command):
+    """Answered by Pong at once, and by Figures when they have been gathered."""
+
     number: int
 
 
@@ -315,11 +324,18 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     barge_in_ms: Spread = Spread()
     "Flush received -> first silent packet sent."
     tick_late_ms: Spread = Spread()
+    turn_ms: Spread = Spread()
+    "End of the caller's speech -> first sound of the agent's answer, on the RTP socket (see media.turns)."
     duration_s: float = 0.0
     recording: str = ""
 
 
 class CallClosed(Event):
+    call: str
+    report: CallReport
+
+
+class CallReported(Event):
     call: str
     report: CallReport
 
@@ -331,9 +347,33 @@ class Pong(Event):
     "CPU time this worker has used since its start."
 
 
-AnyCommand = Setup | OpenCall | ConnectFar | StartNear | Digit | EndFar | CloseCall | Ping | Stop
+class Figures(Event):
+    """What a worker has counted since its start, over all its calls: those that are over and those that stand."""
+
+    opened: int
+    "Calls, since the start."
+    near: dict[str, int]
+    "Each counter of NearReport, added up; none ever falls."
+    far: dict[str, int]
+    "The same of FarReport."
+    latencies: dict[str, list[int]]
+    "By the names of the spreads in CallReport: values per bucket of media.stats, without the empty ones at the end."
+
+
+AnyCommand = Setup | OpenCall | ConnectFar | StartNear | Digit | EndFar | CloseCall | ReportCall | Ping | Stop
 AnyEvent = (
-    CallOpened | CallFailed | FarReady | FarFailed | FarEvent | FarEnded | DigitHeard | NearQuiet | CallClosed | Pong
+    CallOpened
+    | CallFailed
+    | FarReady
+    | FarFailed
+    | FarEvent
+    | FarEnded
+    | DigitHeard
+    | NearQuiet
+    | CallClosed
+    | CallReported
+    | Pong
+    | Figures
 )
 
 _encoder = msgspec.msgpack.Encoder()

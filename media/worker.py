@@ -29,6 +29,7 @@ from media import wire
 from media.call import Call
 from media.clock import Alarm
 from media.far import DialectTable, FarEar, FarEnd, FarFailure
+from media.figures import Ledger
 from media.near import NearEnd
 from media.ports import NoPort, PortPool
 from media.recording import Recording
@@ -55,6 +56,9 @@ class Worker:
         self._ports = PortPool(self._options.host, 0, -1, 0)
         self._calls: dict[str, Call] = {}
         self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._opened = 0
+        self._ledger = Ledger()
+        self._survey: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, "recording")
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self.done = asyncio.Event()
@@ -108,6 +112,8 @@ class Worker:
             case wire.Ping(number=number):
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 self.emit(wire.Pong(number=number, calls=len(self._calls), cpu_s=used.ru_utime + used.ru_stime))
+                if self._survey is None or self._survey.done():
+                    self._survey = self._loop.create_task(self._tell_figures())
             case wire.Stop():
                 self.stop()
             case wire.CloseCall(call=name):
@@ -115,7 +121,10 @@ class Worker:
             case _:
                 self._tell(command)
 
-    def _tell(self, command: wire.StartNear | wire.Digit | wire.EndFar) -> None:
+    async def _tell_figures(self) -> None:
+        self.emit(await self._ledger.survey(self._opened, self._calls.values()))
+
+    def _tell(self, command: wire.StartNear | wire.Digit | wire.EndFar | wire.ReportCall) -> None:
         """Commands for one call that stands. A call that is gone already is nobody's mistake: a BYE crossed it."""
         call = self._calls.get(command.call)
         if call is None:
@@ -131,6 +140,8 @@ class Worker:
                 call.press(digit)
             case wire.EndFar():
                 call.end_far()
+            case wire.ReportCall():
+                self.emit(wire.CallReported(call=call.name, report=call.report()))
 
     def _open(self, command: wire.OpenCall) -> None:
         if command.call in self._calls:
@@ -156,6 +167,7 @@ class Worker:
             emit=self.emit,
             record=record if recording else None,
         )
+        self._opened += 1
         self.emit(wire.CallOpened(call=command.call, host=self._options.host, port=port))
 
     def _connect(self, command: wire.ConnectFar) -> None:
@@ -205,6 +217,7 @@ class Worker:
             log.debug("! CloseCall for unknown call %s", name)
             return
         report = call.close()
+        self._ledger.close(call)
         self._ports.give_back(call.sock, call.port, time.monotonic())
         self.emit(wire.CallClosed(call=name, report=report))
 
@@ -212,6 +225,8 @@ class Worker:
         """Close every call and end the process."""
         for name in list(self._calls):
             self._close(name)
+        if self._survey is not None:
+            self._survey.cancel()
         self._alarm.close()
         self._loop.remove_reader(self._control.fileno())
         self.done.set()

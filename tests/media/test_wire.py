@@ -24,6 +24,7 @@ COMMANDS: list[wire.AnyCommand] = [
     wire.Digit(call="a1", digit="#"),
     wire.EndFar(call="a1"),
     wire.CloseCall(call="a1", reason="caller hung up"),
+    wire.ReportCall(call="a1"),
     wire.Ping(number=7),
     wire.Stop(),
 ]
@@ -46,7 +47,9 @@ EVENTS: list[wire.AnyEvent] = [
     wire.DigitHeard(call="a1", digit="5", duration_ms=100),
     wire.NearQuiet(call="a1", silent_ms=15_000),
     wire.CallClosed(call="a1", report=REPORT),
+    wire.CallReported(call="a1", report=REPORT),
     wire.Pong(number=7, calls=2, cpu_s=0.5),
+    wire.Figures(opened=3, near={"lost": 2}, far={"sent_ms": 40}, latencies={"up_ms": [0, 2, 1]}),
 ]
 
 

@@ -1,0 +1,97 @@
+"""Turns: two people on one simulated clock, and what counts as one waiting for the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from media.codecs import CODECS, Codec
+from media.turns import TurnMeter
+
+FRAME_S = 0.02
+
+
+def sound(codec: Codec, level: int) -> bytes:
+    """20 ms of a 300 Hz tone."""
+    at = np.arange(codec.line_rate_hz // 50) / codec.line_rate_hz
+    return codec.encode((level * np.sin(2 * math.pi * 300 * at)).astype(np.int16))
+
+
+class Talk:
+    """Both sides, frame by frame: `#` loud, `.` silent, `-` low noise, ` ` no packet at all."""
+
+    def __init__(self, name: str = "PCMU") -> None:
+        codec = CODECS[name]
+        self.meter = TurnMeter(codec)
+        self.frames = {"#": sound(codec, 8000), ".": sound(codec, 0), "-": sound(codec, 300)}
+        self.now = 1000.0
+
+    def go(self, caller: str, agent: str) -> list[int]:
+        """The turns so far, in frames."""
+        for up, down in zip(caller, agent, strict=True):
+            if up != " ":
+                self.meter.caller(self.frames[up], self.now)
+            if down != " ":
+                self.meter.agent(self.frames[down], self.now)
+            self.now += FRAME_S
+        spread = self.meter.latency.spread()
+        return [] if not spread.count else [spread.count, round(spread.max / 1000 / FRAME_S)]
+
+
+@pytest.mark.parametrize("name", sorted(CODECS))
+def test_a_turn_is_from_the_last_loud_packet_to_the_first_loud_frame(name: str) -> None:
+    assert Talk(name).go("#" * 20 + "." * 30 + "." * 5, "." * 20 + "." * 30 + "#" * 5) == [1, 31]
+
+
+@pytest.mark.parametrize(
+    ("caller", "agent", "turns"),
+    [
+        # who is not there at all is as silent as he who sends silence
+        ("#" * 20 + " " * 40, " " * 50 + "#" * 10, [1, 31]),
+        # noise is no speech, on neither side
+        ("-" * 20 + "." * 40, "." * 50 + "#" * 10, []),
+        ("#" * 20 + "-" * 40, "-" * 50 + "#" * 10, [1, 31]),
+        # nor is a click
+        ("#" * 4 + "." * 40, "." * 34 + "#" * 10, []),
+        ("#" * 5 + "." * 40, "." * 35 + "#" * 10, [1, 31]),
+        # a click long before the next one does not make a word of both
+        ("##" + "." * 55 + "####" + "." * 39, "." * 90 + "#" * 10, []),
+        # a pause inside the caller's speech belongs to it
+        ("#" * 10 + "." * 8 + "#" * 10 + "." * 22, "." * 40 + "#" * 10, [1, 13]),
+        # who begins at once has not waited for the end
+        ("#" * 20 + "." * 20, "." * 25 + "#" * 15, []),
+        # an echo is no answer
+        ("#" * 20 + "." * 20, "." + "#" * 20 + "." * 19, []),
+        # the agent's second sentence: nobody has spoken between the two
+        ("#" * 20 + "." * 80, "." * 40 + "#" * 20 + "." * 30 + "#" * 10, [1, 21]),
+        # a word thrown in while the agent goes on speaking, and its next sentence
+        ("." * 10 + "#" * 6 + "." * 44, "#" * 30 + "." * 20 + "#" * 10, []),
+        # barge-in: the agent falls silent, the caller ends, the agent answers
+        ("." * 10 + "#" * 30 + "." * 40, "#" * 20 + "." * 50 + "#" * 10, [1, 31]),
+        # two turns
+        (
+            ("#" * 10 + "." * 40) + ("#" * 10 + "." * 40),
+            ("." * 30 + "#" * 10 + "." * 10) + ("." * 35 + "#" * 10 + "." * 5),
+            [2, 26],
+        ),
+    ],
+)
+def test_what_is_a_turn(caller: str, agent: str, turns: list[int]) -> None:
+    width = max(len(caller), len(agent))
+    assert Talk().go(caller.ljust(width), agent.ljust(width)) == turns
+
+
+def test_a_change_of_codec_changes_what_is_quiet() -> None:
+    """The same bytes mean silence in one codec and noise in the other."""
+    talk = Talk("PCMU")
+    talk.meter.use(CODECS["PCMA"])
+    talk.frames = {"#": sound(CODECS["PCMA"], 8000), ".": sound(CODECS["PCMA"], 0)}
+    assert talk.go("#" * 10 + "." * 30, "." * 30 + "#" * 10) == [1, 21]
+
+
+def test_an_empty_packet_is_silence() -> None:
+    talk = Talk()
+    talk.frames["."] = b""
+    assert talk.go("." * 40, "." * 30 + "#" * 10) == []
