@@ -1,13 +1,15 @@
 """The telephone line as the desk sees it: the sip process, kept alive.
 
-A sip process that dies is replaced within seconds and knows nothing of the calls before it: the desk hears LineLost and
-tells every session. What a dead line is told is lost, which is what a dead line means.
+A sip process that dies is replaced within seconds, on the same ports, and knows nothing of the calls before it: the
+desk hears LineLost and tells every session. What a dead line is told is lost, which is what a dead line means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
+
+import msgspec
 
 from bridge.calls.words import LineLost
 from bridge.children import CARE, Care, Child, ChildFailed, Tongue
@@ -41,6 +43,7 @@ class SipLine:
         care: Care = CARE,
         module: str = "sip.process",
     ) -> None:
+        self._options, self._trunks = options, tuple(trunks)
         self._on_event: OnEvent = lambda event: None
         self._why_not = ""
         self.started: sip.Started | None = None
@@ -49,7 +52,7 @@ class SipLine:
             "sip",
             [module],
             TONGUE,
-            first=sip.Start(options=options, trunks=tuple(trunks)),
+            first=sip.Start(options=options, trunks=self._trunks),
             on_message=self._receive,
             on_lost=self._lost,
             care=care,
@@ -79,9 +82,15 @@ class SipLine:
                 return
             case sip.Started():
                 self.started = event
+                self.child.first = self._start_again_at(event)
             case sip.StartFailed():
                 self._why_not = event.why
         self._on_event(event)
+
+    def _start_again_at(self, where: sip.Started) -> sip.Start:
+        """For the process after this one: on the ports this one has found, which partners and Contacts know by now."""
+        options = msgspec.structs.replace(self._options, udp_port=where.udp_port, tcp_port=where.tcp_port)
+        return sip.Start(options=options, trunks=self._trunks)
 
     def _lost(self, why: str) -> None:
         self.started = None
