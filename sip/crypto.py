@@ -18,7 +18,7 @@ import binascii
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SUITES = {"AES_CM_128_HMAC_SHA1_80": 30, "AES_CM_128_HMAC_SHA1_32": 30}
 "What we speak, best first, and the bytes of master key and salt (RFC 4568, 6.2)."
@@ -153,6 +153,13 @@ def choose_answered(ours: Sequence[Crypto], lines: Sequence[str]) -> Crypto | No
     theirs = choose(lines) if len(lines) == 1 else None
     offered = {(one.tag, one.suite) for one in ours}
     return theirs if theirs is not None and (theirs.tag, theirs.suite) in offered else None
+
+
+def matching(ours: Sequence[Crypto], theirs: Crypto | None) -> Crypto | None:
+    """That line of ours which goes with theirs, as an answer to it: of the same suite, with the tag of theirs."""
+    if theirs is None:
+        return None
+    return next((replace(one, tag=theirs.tag) for one in ours if one.suite == theirs.suite), None)
 
 
 def _read(line: str) -> Crypto | CryptoError:

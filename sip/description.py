@@ -11,11 +11,15 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from sip.formats import STATIC, Format
+
 MAX_SDP_BYTES = 8000
 "As PJSIP_MAX_PKT_LEN: nothing longer can have come in one piece."
 MAX_MEDIA = 16
 RTP_PROFILES = ("RTP/AVP", "RTP/AVPF")
-"Plain RTP. AVPF only adds RTCP feedback that nobody has to send (RFC 4585). SAVP would need keys: not yet."
+"Plain RTP. AVPF only adds RTCP feedback that nobody has to send (RFC 4585)."
+SRTP_PROFILES = ("RTP/SAVP", "RTP/SAVPF")
+"The same encrypted (RFC 3711, RFC 5124), with keys in a=crypto lines; with DTLS it would be `UDP/TLS/RTP/SAVP`."
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?")
 
@@ -56,31 +60,6 @@ ON_HOLD = {Direction.SENDRECV: Direction.SENDONLY, Direction.RECVONLY: Direction
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """One payload type of an m= line."""
-
-    payload_type: int
-    name: str
-    "As in rtpmap. Empty: a dynamic payload type that nobody explained."
-    clock_hz: int
-    channels: int = 1
-    fmtp: str = ""
-
-    def is_called(self, name: str) -> bool:
-        return self.name.upper() == name.upper()
-
-
-CODECS = {
-    "PCMU": Format(0, "PCMU", 8000),
-    "PCMA": Format(8, "PCMA", 8000),
-    "G722": Format(9, "G722", 8000),  # 16 kHz audio; the clock is a mistake kept for compatibility (RFC 3551, 4.5.2)
-    "G729": Format(18, "G729", 8000),
-}
-STATIC = {codec.payload_type: codec for codec in CODECS.values()}
-"Payload types that need no rtpmap (RFC 3551, table 4)."
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """The o= line: which session, and which state of its description (RFC 4566, 5.2)."""
 
@@ -109,8 +88,12 @@ class Media:
     "a=crypto lines as text (RFC 4568). They hold keys: never log them."
 
     @property
-    def is_plain_audio(self) -> bool:
-        return self.kind == "audio" and self.port != 0 and self.protocol in RTP_PROFILES
+    def is_plain(self) -> bool:
+        return self.protocol in RTP_PROFILES
+
+    @property
+    def is_rtp_audio(self) -> bool:
+        return self.kind == "audio" and self.port != 0 and self.protocol in RTP_PROFILES + SRTP_PROFILES
 
     def __repr__(self) -> str:  # no keys
         return f"<Media {self.kind} {self.host}:{self.port} {self.protocol} {' '.join(self.tokens)} {self.direction}>"

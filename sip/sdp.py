@@ -1,13 +1,17 @@
 """SDP offers and answers: parse theirs, choose, and write ours. Pure text in, text out.
 
     offer = parse(text)                                    their INVITE
-    choice = choose(offer, ("PCMU", "PCMA"))               in the offerer's order (RFC 3264, 6.1)
+    choice = choose(offer, ("PCMU", "opus"))               in the offerer's order (RFC 3264, 6.1)
     text = build_answer(offer, choice, host=..., port=...)
 
-    text = build_offer(("PCMU", "PCMA"), host=..., port=...)        our INVITE, or our 200 to one without SDP
+    text = build_offer(("PCMU", "opus"), host=..., port=...)        our INVITE, or our 200 to one without SDP
     choice = choose_answered(parse(text), parse(theirs))
 
-The parser and its types live in `sip.description` and are part of this front door.
+Encryption is the trunk's policy, `srtp`: `off`; `optional`, then whoever offers keys is answered with keys, under
+RTP/AVP too (which is how phones offer it to those who may not know it); `required`, then nothing goes in the clear.
+Keys are those of `sip.crypto`: theirs come in `Choice.crypto`, ours are given to whoever writes.
+
+The parser and its types live in `sip.description`, the codecs in `sip.formats`; both are part of this front door.
 """
 
 from __future__ import annotations
@@ -15,12 +19,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from sip import crypto
+from sip.crypto import Crypto
 from sip.description import (
-    CODECS,
     RTP_PROFILES,
+    SRTP_PROFILES,
     Direction,
-    Format,
     Media,
     Origin,
     SdpError,
@@ -28,8 +34,10 @@ from sip.description import (
     parse,
     parse_origin,
 )
+from sip.formats import CODECS, EVENTS, TELEPHONE_EVENT, Format, codec_of
 
 __all__ = [
+    "CODECS",
     "Choice",
     "Direction",
     "Format",
@@ -37,6 +45,7 @@ __all__ = [
     "Origin",
     "SdpError",
     "Session",
+    "Srtp",
     "answer_again",
     "build_answer",
     "build_offer",
@@ -49,9 +58,8 @@ __all__ = [
     "why_not",
 ]
 
-PTIMES_MS = (10, 20, 30, 40, 50, 60)
-TELEPHONE_EVENT = "telephone-event"
-OUR_TELEPHONE_EVENT = Format(101, TELEPHONE_EVENT, 8000, fmtp="0-16")
+Srtp = Literal["off", "optional", "required"]
+SPOKEN = {"off": RTP_PROFILES, "optional": RTP_PROFILES + SRTP_PROFILES, "required": SRTP_PROFILES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,7 @@ class Choice:
     host: str
     port: int
     codec: str
+    "A name of `CODECS`."
     payload_type: int
     clock_hz: int = 8000
     dtmf_payload_type: int = -1
@@ -70,6 +79,8 @@ class Choice:
     ptime_ms: int = 20
     direction: Direction = Direction.SENDRECV
     "The remote's. An address of 0.0.0.0 counts as hold already."
+    crypto: Crypto | None = None
+    "Their key. None: plain RTP."
 
     @property
     def sends(self) -> bool:
@@ -83,49 +94,60 @@ class Choice:
 # --- choose ---------------------------------------------------------------------------------------------------------
 
 
-def choose(offer: Session, accepted: Sequence[str]) -> Choice | None:
+def choose(offer: Session, accepted: Sequence[str], srtp: Srtp = "off") -> Choice | None:
     """The offerer's first codec that is in `accepted`, on the first m= line that has one. None: see `why_not`."""
     for number, media in enumerate(offer.media):
-        if not media.is_plain_audio:
+        theirs = _their_key(media, srtp)
+        if not _is_usable(media, theirs, srtp):
             continue
         for offered in media.formats:
-            codec = next((name for name in accepted if _is_codec(offered, name)), None)
-            if codec:
-                return _choice(number, media, offered, codec)
+            codec = codec_of(offered)
+            if codec is not None and codec in accepted:
+                return _choice(number, media, offered, codec, theirs)
     return None
 
 
-def why_not(offer: Session, accepted: Sequence[str]) -> str:
+def why_not(offer: Session, accepted: Sequence[str], srtp: Srtp = "off") -> str:
     """Why `choose` gave None, in one sentence."""
     audio = [media for media in offer.media if media.kind == "audio" and media.port]
-    plain = [media for media in audio if media.is_plain_audio]
-    if not plain:
-        return f"only {', '.join(media.protocol for media in audio)} was offered, we speak {', '.join(RTP_PROFILES)}"
-    names = [f"{one.name or one.payload_type}/{one.clock_hz}" for media in plain for one in media.formats]
-    return f"no common codec: {', '.join(names)} was offered, we speak {', '.join(accepted)}"
+    usable = [media for media in audio if _is_usable(media, _their_key(media, srtp), srtp)]
+    if usable:
+        names = [f"{one.name or one.payload_type}/{one.clock_hz}" for media in usable for one in media.formats]
+        return f"no common codec: {', '.join(names)} was offered, we speak {', '.join(accepted)}"
+    keyless = [media for media in audio if media.is_rtp_audio and srtp != "off"]
+    if keyless:
+        offered = (f"{media.protocol}: {crypto.why_not(media.crypto)}" for media in keyless)
+        return f"no key for SRTP that we can use: {'; '.join(offered)}"
+    return f"only {', '.join(media.protocol for media in audio)} was offered, we speak {', '.join(SPOKEN[srtp])}"
 
 
-def choose_answered(offer: Session, answer: Session) -> Choice | None:
-    """What their answer makes of our offer: their first codec that we offered, on the same m= line."""
+def choose_answered(offer: Session, answer: Session, keys: Sequence[Crypto] = (), srtp: Srtp = "off") -> Choice | None:
+    """What their answer makes of our offer: their first codec that we offered, on the same m= line.
+
+    `keys` are those of our offer; an answer that takes up none of them is in the clear.
+    """
     for number, (ours, theirs) in enumerate(zip(offer.media, answer.media, strict=False)):
-        if not theirs.is_plain_audio or ours.kind != "audio":
+        key = crypto.choose_answered(keys, theirs.crypto)
+        if not _is_usable(theirs, key, srtp) or ours.kind != "audio":
             continue
+        offered = {codec_of(one) for one in ours.formats}
         for answered in theirs.formats:
-            for offered in ours.formats:
-                if offered.name != TELEPHONE_EVENT and _is_codec(answered, offered.name):
-                    return _choice(number, theirs, answered, offered.name)
+            codec = codec_of(answered)
+            if codec is not None and codec in offered:
+                return _choice(number, theirs, answered, codec, key)
     return None
 
 
-def _is_codec(offered: Format, name: str) -> bool:
-    """Name and clock must fit: `PCMU/16000` is nothing that a codec called PCMU here could play."""
-    known = CODECS.get(name.upper())
-    return (
-        known is not None and offered.is_called(name) and offered.clock_hz == known.clock_hz and offered.channels == 1
-    )
+def _their_key(media: Media, srtp: Srtp) -> Crypto | None:
+    return None if srtp == "off" else crypto.choose(media.crypto)
 
 
-def _choice(number: int, media: Media, chosen: Format, codec: str) -> Choice:
+def _is_usable(media: Media, key: Crypto | None, srtp: Srtp) -> bool:
+    """Audio that we can carry with this key, or, where the policy and they themselves allow it, without one."""
+    return media.is_rtp_audio and (key is not None or (media.is_plain and srtp != "required"))
+
+
+def _choice(number: int, media: Media, chosen: Format, codec: str, key: Crypto | None) -> Choice:
     events = (one for one in media.formats if one.is_called(TELEPHONE_EVENT) and one.clock_hz == chosen.clock_hz)
     dtmf = next(events, None)
     return Choice(
@@ -136,35 +158,38 @@ def _choice(number: int, media: Media, chosen: Format, codec: str) -> Choice:
         payload_type=chosen.payload_type,
         clock_hz=chosen.clock_hz,
         dtmf_payload_type=dtmf.payload_type if dtmf else -1,
-        ptime_ms=_ptime(media),
+        ptime_ms=_ptime(media, CODECS[codec].ptimes_ms),
         direction=media.direction,
+        crypto=key,
     )
 
 
-def _ptime(media: Media) -> int:
+def _ptime(media: Media, ptimes_ms: Sequence[int]) -> int:
     """What they ask for when we can do it, 20 ms otherwise; never more than they can take in one packet."""
-    wanted = media.ptime_ms if media.ptime_ms in PTIMES_MS else 20
-    fitting = [ptime for ptime in PTIMES_MS if ptime <= media.maxptime_ms] or [PTIMES_MS[0]]
+    wanted = media.ptime_ms if media.ptime_ms in ptimes_ms else 20
+    fitting = [ptime for ptime in ptimes_ms if ptime <= media.maxptime_ms] or [ptimes_ms[0]]
     return min(wanted, fitting[-1]) if media.maxptime_ms else wanted
 
 
 # --- build ----------------------------------------------------------------------------------------------------------
 
 
-def build_answer(offer: Session, choice: Choice, *, host: str, port: int, previous: str = "") -> str:
+def build_answer(
+    offer: Session, choice: Choice, *, host: str, port: int, previous: str = "", key: Crypto | None = None
+) -> str:
     """One m= line per offered one, all but the chosen refused with port 0 (RFC 3264, 6).
 
-    `previous` is what we sent before in the same call: the o= line goes on from there.
+    `previous` is what we sent before in the same call: the o= line goes on from there. `key` is ours, to be given if,
+    and only if, the choice has theirs.
     """
-    formats = [replace(CODECS[choice.codec.upper()], payload_type=choice.payload_type)]
+    formats = [replace(CODECS[choice.codec].offered, payload_type=choice.payload_type)]
     if choice.dtmf_payload_type >= 0:
-        formats.append(
-            Format(choice.dtmf_payload_type, TELEPHONE_EVENT, choice.clock_hz, fmtp=OUR_TELEPHONE_EVENT.fmtp)
-        )
+        formats.append(replace(EVENTS[choice.clock_hz], payload_type=choice.dtmf_payload_type))
     lines: list[str] = []
     for number, media in enumerate(offer.media):
         if number == choice.line:
-            lines += _audio(port, media.protocol, formats, choice.ptime_ms, choice.direction.mirrored)
+            keys = [] if key is None else [key]
+            lines += _audio(port, media.protocol, formats, choice.ptime_ms, choice.direction.mirrored, keys)
         else:
             lines.append(f"m={media.kind} 0 {media.protocol} {media.tokens[0]}")
     return _described(host, lines, previous)
@@ -178,24 +203,33 @@ def build_offer(
     ptime_ms: int = 20,
     direction: Direction = Direction.SENDRECV,
     previous: str = "",
+    srtp: Srtp = "off",
+    keys: Sequence[Crypto] = (),
 ) -> str:
-    """Our codecs in our order, and telephone-event."""
-    formats = [*(CODECS[name.upper()] for name in codecs), OUR_TELEPHONE_EVENT]
-    return _described(host, _audio(port, "RTP/AVP", formats, ptime_ms, direction), previous)
+    """Our codecs in our order, telephone-event for each of their clocks, and our keys unless `srtp` is off."""
+    audio = [CODECS[name].offered for name in codecs]
+    events = [EVENTS[clock_hz] for clock_hz in dict.fromkeys(one.clock_hz for one in audio)]
+    protocol = "RTP/SAVP" if srtp == "required" else "RTP/AVP"
+    return _described(host, _audio(port, protocol, [*audio, *events], ptime_ms, direction, keys), previous)
 
 
 def answer_again(offer_text: str, previous: str) -> str:
-    """Answers a changed offer with what we said before: same address and port, same codecs.
+    """Answers a changed offer with what we said before: same address and port, same codecs, same key.
 
-    For offers that must be answered on the spot (UPDATE, RFC 3311, 5.2). Raises SdpError when nothing fits.
+    For offers that must be answered on the spot (UPDATE, RFC 3311, 5.2). What was encrypted stays so, what was not as
+    well. Raises SdpError when nothing fits.
     """
     offer, ours = parse(offer_text), parse(previous)
     mine = next(media for media in ours.media if media.kind == "audio" and media.port)
-    accepted = [one.name for one in mine.formats if one.name.upper() in CODECS]
-    choice = choose(offer, accepted)
+    accepted = [codec for one in mine.formats if (codec := codec_of(one))]
+    srtp: Srtp = "required" if mine.crypto else "off"
+    choice = choose(offer, accepted, srtp)
     if choice is None:
-        raise SdpError(why_not(offer, accepted))
-    return build_answer(offer, choice, host=mine.host, port=mine.port, previous=previous)
+        raise SdpError(why_not(offer, accepted, srtp))
+    key = crypto.matching([crypto.parse(line) for line in mine.crypto], choice.crypto)
+    if choice.crypto is not None and key is None:
+        raise SdpError(f"{choice.crypto.suite} is not the suite that was agreed on")
+    return build_answer(offer, choice, host=mine.host, port=mine.port, previous=previous, key=key)
 
 
 def offer_again(previous: str) -> str:
@@ -208,12 +242,15 @@ def offer_again(previous: str) -> str:
     return revise("\r\n".join(lines) + "\r\n", previous)
 
 
-def _audio(port: int, protocol: str, formats: list[Format], ptime_ms: int, direction: Direction) -> list[str]:
+def _audio(
+    port: int, protocol: str, formats: list[Format], ptime_ms: int, direction: Direction, keys: Sequence[Crypto]
+) -> list[str]:
     lines = [f"m=audio {port} {protocol} {' '.join(str(one.payload_type) for one in formats)}"]
     for one in formats:
-        lines.append(f"a=rtpmap:{one.payload_type} {one.name}/{one.clock_hz}")
+        lines.append(f"a=rtpmap:{one.payload_type} {one.rtpmap}")
         if one.fmtp:
             lines.append(f"a=fmtp:{one.payload_type} {one.fmtp}")
+    lines += [f"a=crypto:{key.text}" for key in keys]
     return [*lines, f"a=ptime:{ptime_ms}", f"a={direction}"]
 
 

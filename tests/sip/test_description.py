@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from sip.description import Direction, Format, Media, Origin, SdpError, Session, parse
+from sip.description import Direction, Media, Origin, SdpError, Session, parse
+from sip.formats import Format
 from sip.sdp import build_answer, build_offer, choose
 
 PLAIN = """\
