@@ -40,12 +40,18 @@ class Routing:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._caps = {section.name: section.max_calls for section in config.platforms}
+        self._srtp = {section.name: section.srtp for section in config.trunks}
 
     def inbound(self, incoming: sip.Incoming, now: float, started_at: str) -> InboundSession:
         media = self._config.media
         route = pick(self._config.routes, user_of(incoming.request_uri))
         recording = str(Path(media.recording_dir, f"{incoming.call}.wav").absolute()) if media.recording_dir else ""
-        settings = CallSettings(codecs=media.codecs, public_host=media.public_host, recording=recording)
+        settings = CallSettings(
+            codecs=media.codecs,
+            public_host=media.public_host,
+            srtp=self._srtp.get(incoming.trunk, "off"),
+            recording=recording,
+        )
         if route is None:
             return InboundSession(incoming, [], settings, now, started_at)
         session = InboundSession(

@@ -39,6 +39,7 @@ from bridge.errors import Blame, End, MediaError
 from bridge.records import CallRecord, Milestone
 from media import wire
 from sip import messages as sip
+from sip.sdp import Srtp
 
 MAX_MOMENTS = 5000
 "Of one call in its record: about an hour of lively talk. What comes after is counted in the last one."
@@ -59,6 +60,8 @@ class CallSettings:
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
     public_host: str = ""
     "Written into our SDP. Empty: the address the worker has bound."
+    srtp: Srtp = "off"
+    "The trunk's policy."
     recording: str = ""
     "Path of the stereo WAV. Empty: none."
     ring_timeout_ms: int = 20000
@@ -81,7 +84,7 @@ class Session:
         self.call, self.settings = call, settings
         self.state = State.RINGING
         self.end: End | None = None
-        self.near = NearSide(settings.codecs, settings.public_host)
+        self.near = NearSide(settings.codecs, settings.public_host, settings.srtp)
         self.record = CallRecord(call=call, direction=direction, started_at=started_at)
         self.ignored = 0
         "Inputs that came in a state that has no use for them."
@@ -234,7 +237,7 @@ class Session:
                 self.tell_line(sip.AnswerReoffer(call=self.call, sdp=self.near.offer()))
             return
         try:
-            self.near.take_offer(reoffer.sdp)
+            self.near.take_offer(reoffer.sdp, answered=reoffer.answered)
         except NotAcceptable:
             if not reoffer.answered:
                 self.tell_line(sip.RefuseReoffer(call=self.call, status=488))

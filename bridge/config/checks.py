@@ -88,6 +88,8 @@ def _check_media(config: Config) -> Found:
         yield ("media", "host"), f"{media.host} cannot stand in SDP: set public_host"
     if not media.codecs:
         yield ("media", "codecs"), "no codec at all"
+    if len(set(media.codecs)) < len(media.codecs):
+        yield ("media", "codecs"), "names a codec twice"
     if media.recording_dir:
         yield from _check_directory(("media", "recording_dir"), Path(media.recording_dir))
     first, last = media.rtp_first_port, media.rtp_last_port

@@ -46,7 +46,7 @@ class MediaSection(Section, frozen=True):
     "A caller who sends no RTP for this long, not being on hold, is gone."
     drain_ms: int = 10000
     "How long the agent's last words may play after the platform has hung up."
-    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
+    codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus", "L16/8000", "L16/16000"], ...] = ("PCMU", "PCMA")
     "What we accept; the order is the offerer's. In our own offers: this order."
     recording_dir: str = ""
     "Stereo WAV of every call goes here. Empty: no recording."
@@ -64,6 +64,8 @@ class TrunkSection(Section, frozen=True):
     password_file: str = ""
     realm: str = "*"
     proxy: str = ""
+    srtp: Literal["off", "optional", "required"] = "off"
+    "Encrypted audio with keys in SDP (RFC 4568). required: a call in the clear is refused with 488."
     expires_s: int = 300
     retry_s: int = 5
 

@@ -97,7 +97,11 @@ class TestReading:
                 "[log]\nlevel = 'inof'\n",
                 "1x: log.level: must be one of debug, error, info, warning; got 'inof', did you mean `info`?",
             ),
-            ("[media]\ncodecs = ['G729']\n", "1x: media.codecs: must be one of PCMA, PCMU; got 'G729'"),
+            (
+                "[media]\ncodecs = ['G729']\n",
+                "1x: media.codecs: must be one of PCMU, PCMA, G722, opus, L16/8000, L16/16000; got 'G729', "
+                "did you mean `G722`?",
+            ),
             ("[[routes]]\nnumber = 5\n", "1x: routes[0].number: expected `str`, got `int`"),
         ],
     )
@@ -162,6 +166,7 @@ class TestChecks:
             ("[media]\nworkers = 0", 2, "media.workers: must be -1 (one per core) or from 1 to 64"),
             ("[media]\nhost = '0.0.0.0'", 2, "media.host: 0.0.0.0 cannot stand in SDP: set public_host"),
             ("[media]\ncodecs = []", 2, "media.codecs: no codec at all"),
+            ("[media]\ncodecs = ['opus', 'PCMU', 'opus']", 2, "media.codecs: names a codec twice"),
             ("[media]\nrecording_dir = '/nowhere'", 2, "media.recording_dir: /nowhere is no directory"),
             ("[media]\nrtp_last_port = 10000", 2, "media.rtp_last_port: is below rtp_first_port (20000)"),
             (
