@@ -7,7 +7,7 @@
  *        |
  *     PJSIP transactions
  *        |
- *     manners (before the dialogs)         unknown method -> 405; OPTIONS inside a dialog -> 200
+ *     manners (before the dialogs)         unknown method -> 405; OPTIONS inside a dialog -> 200; INFO -> see there
  *        |
  *     PJSIP dialogs, PJSUA
  *        |
@@ -18,6 +18,8 @@
  */
 #include "gate.h"
 #include "ledger.h"
+
+#include <pjlib.h>
 
 #include <stddef.h>
 #include <stdio.h>
@@ -105,8 +107,11 @@ static pjsip_module admission = {
 /*
  * What the parser could not read never becomes a request; the transport manager tells of it here. It does not say who
  * sent it, but the bytes lie in the packet buffer of an rdata that does know: `data` is that buffer's start, or follows
- * the leading newlines that were told in the call just before (PJ_EIGNORED; a bare keep-alive looks the same).
+ * the leading newlines that were told in the call just before (PJ_EIGNORED; a bare keep-alive looks the same). Four
+ * bytes or less are a keep-alive whatever they are: CR LF CR LF by the book (RFC 5626 3.5.1), zeros with some phones.
  */
+#define KEEP_ALIVE_LEN 4
+
 static void on_rx_dropped(pjsip_tp_dropped_data *drop)
 {
     static __thread char *newlines, *newlines_end;
@@ -127,6 +132,8 @@ static void on_rx_dropped(pjsip_tp_dropped_data *drop)
         puente_count_dropped(address, pj_sockaddr_get_port(peer), "garbage", 7);
         return;
     }
+    if (drop->len <= KEEP_ALIVE_LEN)
+        return;
     if (newlines && newlines_end == data)
         start = newlines;
     rdata = (const pjsip_rx_data *)(start - offsetof(pjsip_rx_data, pkt_info.packet));
@@ -136,49 +143,118 @@ static void on_rx_dropped(pjsip_tp_dropped_data *drop)
 /* ---- manners --------------------------------------------------------------------------------------------------- */
 
 /* Answers without a transaction: a retransmitted request simply gets the same answer again (RFC 3261 8.2.7). */
-static void respond(pjsip_rx_data *rdata, int status, const int *capabilities)
+static void respond(pjsip_rx_data *rdata, int status, const pjsip_hdr *headers)
 {
-    pjsip_hdr headers;
+    pjsip_endpt_respond_stateless(endpoint, rdata, status, NULL, headers, NULL);
+}
 
-    pj_list_init(&headers);
-    for (; capabilities && *capabilities != PJSIP_H_OTHER; ++capabilities) {
-        const pjsip_hdr *header = pjsip_endpt_get_capability(endpoint, *capabilities, NULL);
+/* `headers` becomes a list of what this endpoint can do; `kinds` ends with PJSIP_H_OTHER. */
+static void list_capabilities(pjsip_rx_data *rdata, pjsip_hdr *headers, const int *kinds)
+{
+    pj_list_init(headers);
+    for (; *kinds != PJSIP_H_OTHER; ++kinds) {
+        const pjsip_hdr *header = pjsip_endpt_get_capability(endpoint, *kinds, NULL);
         if (header)
-            pj_list_push_back(&headers, pjsip_hdr_clone(rdata->tp_info.pool, header));
+            pj_list_push_back(headers, pjsip_hdr_clone(rdata->tp_info.pool, header));
     }
-    pjsip_endpt_respond_stateless(endpoint, rdata, status, NULL, &headers, NULL);
+}
+
+/* A request inside a dialog that PJSUA shall not see. PJ_FALSE: the dialog layer has to say what is wrong with it. */
+static pj_bool_t answer_in_dialog(pjsip_rx_data *rdata, int status, const pjsip_hdr *headers)
+{
+    pjsip_dialog *dialog = dialog_of(rdata, PJ_TRUE);
+    pj_bool_t in_order;
+
+    if (!dialog)
+        return PJ_FALSE; /* 481 */
+    in_order = rdata->msg_info.cseq->cseq >= dialog->remote.cseq; /* equal: a retransmission */
+    if (in_order)
+        dialog->remote.cseq = rdata->msg_info.cseq->cseq;
+    pjsip_dlg_dec_lock(dialog);
+    if (!in_order)
+        return PJ_FALSE; /* 500 (RFC 3261 12.2.2) */
+    respond(rdata, status, headers);
+    return PJ_TRUE;
 }
 
 /* PJSUA answers an OPTIONS inside a dialog with 500, which some trunks take for a dead call. */
 static pj_bool_t answer_options(pjsip_rx_data *rdata)
 {
     static const int CAPABILITIES[] = {PJSIP_H_ALLOW, PJSIP_H_ACCEPT, PJSIP_H_SUPPORTED, PJSIP_H_OTHER};
-    pjsip_dialog *dialog = dialog_of(rdata, PJ_TRUE);
-    pj_bool_t in_order;
+    pjsip_hdr headers;
 
-    if (!dialog)
-        return PJ_FALSE; /* the dialog layer says 481 */
-    in_order = rdata->msg_info.cseq->cseq >= dialog->remote.cseq; /* equal: a retransmission */
-    if (in_order)
-        dialog->remote.cseq = rdata->msg_info.cseq->cseq;
-    pjsip_dlg_dec_lock(dialog);
-    if (!in_order)
-        return PJ_FALSE; /* the dialog layer says 500 (RFC 3261 12.2.2) */
-    respond(rdata, 200, CAPABILITIES);
-    return PJ_TRUE;
+    list_capabilities(rdata, &headers, CAPABILITIES);
+    return answer_in_dialog(rdata, 200, &headers);
+}
+
+static const pj_str_t APPLICATION = {"application", 11}, DTMF = {"dtmf", 4}, DTMF_RELAY = {"dtmf-relay", 10};
+
+static pj_bool_t is_application(const pjsip_msg_body *body, const pj_str_t *subtype)
+{
+    return pj_stricmp(&body->content_type.type, &APPLICATION) == 0 &&
+           pj_stricmp(&body->content_type.subtype, subtype) == 0;
+}
+
+/*
+ * application/dtmf holds a bare digit, which PJSUA tells the application about and then answers with 500. As dtmf-relay
+ * it gets its 200. The application reads the message as it came: of what is written here only the form counts.
+ */
+static pj_bool_t relay_digit(pjsip_rx_data *rdata, pjsip_msg_body *body)
+{
+    static const char TEXT[] = "Signal=%c\r\nDuration=160\r\n";
+    const char *digit = (const char *)body->data, *end = digit + body->len;
+    char *text;
+
+    while (digit != end && pj_isspace(*digit))
+        ++digit;
+    if (digit == end || !strchr("0123456789*#ABCDabcd", *digit))
+        return answer_in_dialog(rdata, 400, NULL);
+    text = (char *)pj_pool_alloc(rdata->tp_info.pool, sizeof(TEXT));
+    body->len = (unsigned)snprintf(text, sizeof(TEXT), TEXT, *digit);
+    body->data = text;
+    body->content_type.subtype = DTMF_RELAY;
+    return PJ_FALSE;
+}
+
+/* To every INFO but dtmf-relay PJSUA says 500. */
+static pj_bool_t answer_info(pjsip_rx_data *rdata)
+{
+    pjsip_msg_body *body = rdata->msg_info.msg->body;
+    pjsip_accept_hdr *accept;
+    pjsip_hdr headers;
+
+    if (!body || body->len == 0)
+        return answer_in_dialog(rdata, 200, NULL); /* a sign of life (RFC 2976 2.2) */
+    if (is_application(body, &DTMF_RELAY))
+        return PJ_FALSE;
+    if (is_application(body, &DTMF))
+        return relay_digit(rdata, body);
+    accept = pjsip_accept_hdr_create(rdata->tp_info.pool);
+    pj_strdup2(rdata->tp_info.pool, &accept->values[accept->count++], "application/dtmf-relay");
+    pj_strdup2(rdata->tp_info.pool, &accept->values[accept->count++], "application/dtmf");
+    pj_list_init(&headers);
+    pj_list_push_back(&headers, accept);
+    return answer_in_dialog(rdata, 415, &headers); /* RFC 3261 21.4.13 */
 }
 
 static pj_bool_t manners_on_rx_request(pjsip_rx_data *rdata)
 {
     static const int CAPABILITIES[] = {PJSIP_H_ALLOW, PJSIP_H_OTHER};
+    static const pjsip_method INFO = {PJSIP_OTHER_METHOD, {"INFO", 4}};
     const pjsip_method *method = &rdata->msg_info.msg->line.req.method;
+    pjsip_hdr headers;
 
-    if (method->id == PJSIP_OPTIONS_METHOD && rdata->msg_info.to->tag.slen > 0)
-        return answer_options(rdata);
+    if (rdata->msg_info.to->tag.slen > 0) {
+        if (method->id == PJSIP_OPTIONS_METHOD)
+            return answer_options(rdata);
+        if (pjsip_method_cmp(method, &INFO) == 0)
+            return answer_info(rdata);
+    }
     if (method->id == PJSIP_ACK_METHOD ||
         pjsip_endpt_has_capability(endpoint, PJSIP_H_ALLOW, NULL, &method->name))
         return PJ_FALSE;
-    respond(rdata, 405, CAPABILITIES); /* RFC 3261 8.2.1; PJSUA would say nothing at all */
+    list_capabilities(rdata, &headers, CAPABILITIES);
+    respond(rdata, 405, &headers); /* RFC 3261 8.2.1; PJSUA would say nothing at all */
     return PJ_TRUE;
 }
 

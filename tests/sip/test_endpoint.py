@@ -265,8 +265,13 @@ class TestInTheCall:
             assert (await call.response("INFO")).status == 200
             assert await process.expect(m.InfoDigit) == m.InfoDigit(call=name, digit="5", duration_ms=200)
             call.send("INFO", body="#", content_type="application/dtmf")
-            await call.response("INFO")
+            assert (await call.response("INFO")).status == 200
             assert await process.expect(m.InfoDigit) == m.InfoDigit(call=name, digit="#", duration_ms=160)
+            assert (await call.transact("INFO")).status == 200
+            call.send("INFO", body="<x/>", content_type="application/xml")
+            assert (await call.response("INFO")).status == 415
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up(name)
 
 
 class TestBadInput:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from sip.native import compile as compile_module
-from sip.native.compile import BuildError, Workshop, environment, unpack
+from sip.native.compile import UDP_TRANSPORT, BuildError, Workshop, environment, unpack
 from tests.sip.native.targets import target
 
 MAKEFILE = "OBJS += audiodev.o alsa_dev.o bdimad_dev.o null_dev.o\n"
+UDP_SOURCE = "enum { MIN_SIZE = 32 };\n"
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def tarball(tmp_path: Path, *extra: str) -> Path:
     for name, text in {
         "pjmedia/build/Makefile": MAKEFILE,
         "pjlib/include/pj/config.h": "",
+        UDP_TRANSPORT: UDP_SOURCE,
         **dict.fromkeys(extra, ""),
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +43,16 @@ def test_debians_tree_lacks_a_file_that_its_makefile_names(workshop: Workshop, t
 def test_upstreams_tree_is_left_as_it_is(workshop: Workshop, tmp_path: Path) -> None:
     unpack(tarball(tmp_path, "pjmedia/src/pjmedia-audiodev/bdimad_dev.c"), workshop)
     assert (workshop.tree / "pjmedia/build/Makefile").read_text() == MAKEFILE
+
+
+def test_small_datagrams_are_let_in(workshop: Workshop, tmp_path: Path) -> None:
+    unpack(tarball(tmp_path), workshop)
+    assert (workshop.tree / UDP_TRANSPORT).read_text() == "enum { MIN_SIZE = 0 };\n"
+
+
+def test_a_tree_in_which_there_is_nothing_to_change_is_not_built(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(BuildError):
+        unpack(tarball(tmp_path, UDP_TRANSPORT), workshop)
 
 
 def test_a_failed_step_shows_the_end_of_its_log(workshop: Workshop) -> None:

@@ -112,7 +112,14 @@ async def test_a_stranger_gets_no_answer_and_is_counted(gate: Gate) -> None:
         (b"\x00" * 60, 1),
         (b"SIP/2.0 999 Whatever\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n", 1),
         (b"INVITE sip:x@y SIP/2.0\r\nCall-ID: no more than that\r\n\r\n", 1),
-        (b"\r\n\r\n" * 20, 0),  # a keep-alive
+        (b"\x00" * 5, 1),
+        (b"\r\nhello", 1),
+        (b"OPTIONS sip:x SIP/2.0\r\n\r\n", 1),
+        (b"\r\n\r\n" * 20, 0),  # keep-alives
+        (b"\r\n\r\n", 0),
+        (b"\x00" * 4, 0),
+        (b"x", 0),
+        (b"", 0),
     ],
 )
 async def test_what_can_not_be_parsed_is_counted_as_garbage(gate: Gate, data: bytes, lines: int) -> None:
@@ -227,6 +234,44 @@ async def test_options_inside_a_call(gate: Gate) -> None:
         call.them = call.them.replace("tag=x", "tag=")
         await call.hang_up()
         assert await gate.ask("calls") == 0
+
+
+RELAY, BARE = "application/dtmf-relay", "application/dtmf"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        (RELAY, "Signal=5\r\nDuration=160\r\n", 200),
+        (RELAY, "nothing of the kind", 400),
+        (BARE, "5", 200),
+        ("Application/DTMF", "\r\n #\r\n", 200),
+        (BARE, "hello", 400),
+        (BARE, " \r\n ", 400),
+        ("", "", 200),
+        ("application/media_control+xml", "<media_control/>", 415),
+        ("text/dtmf", "5", 415),
+    ],
+)
+async def test_info_inside_a_call(gate: Gate, content_type: str, body: str, status: int) -> None:
+    async with await SipPeer.udp(gate.udp) as peer:
+        call = peer.invite(sdp=sdp(port=41000))
+        await call.talk()
+        info = call.send("INFO", body=body, content_type=content_type)
+        answer = await call.response("INFO")
+        assert answer.status == status, answer.first_line
+        assert answer.all("Accept") == ([f"{RELAY}, {BARE}"] if status == 415 else [])
+        peer.send(info)  # a retransmission
+        assert (await call.response("INFO")).status == status
+
+        call.send("INFO", body=body, content_type=content_type, cseq=1)
+        stale = await peer.receive(lambda got: (got.cseq, got.method) == (1, "INFO"), "answer to the stale one")
+        assert (stale.status, stale.reason) == (500, "Invalid CSeq")
+        call.them = call.them.replace("tag=", "tag=x")
+        call.send("INFO", body=body, content_type=content_type)
+        assert (await call.response("INFO")).status == 481
+        call.them = call.them.replace("tag=x", "tag=")
+        await call.hang_up()
 
 
 async def test_a_call_belongs_to_who_knows_its_tags_wherever_he_is(gate: Gate) -> None:
