@@ -13,12 +13,34 @@ LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}
 "PJSIP's 4 to 6 are our debug."
 MAX_LOG_CHARACTERS = 500
 FROM_OUTSIDE = (
+    # what can not be read as SIP
     "Drop",
+    "Error processing packet from",
+    "Error parsing '",
+    "Can't parse input string",
+    "Field Content-Length not found",
+    "Received illegal ACK",
+    # bodies
     "Bad SDP in incoming",
+    "Unknown Content-Type in incoming",
     "Error parsing/validating SDP body",
     "Error initializing media channel: Not Acceptable Here",
+    "Error adding SDP",
+    "Error adding media",
+    "Error adding session",
+    "Request verification failed",
+    "SDP negotiation has failed",
+    "Warning: error parsing multipart",
+    "Unexpected end of buffer after boundary",
+    "Failed to find newline",
+    "Failed to find end-delimiter",
+    "Invalid dtmf-relay format",
+    "Warning: received NOTIFY",
 )
-"Beginnings of lines that anybody who may call can bring about. PJSIP takes them for errors of ours."
+"""Beginnings of lines that anybody who may call can bring about. PJSIP takes some for errors of ours.
+
+Of these only the first line is kept: some go on with the whole packet, in which there may be keys (RFC 4568).
+"""
 
 
 class SipError(Exception):
@@ -58,6 +80,7 @@ def log_line(level: int, text: str) -> None:
     What it says about garbage and broken SDP is for debugging only: the gate counts that, and `Dropped` and
     `RefusedByStack` tell it, while a line for each would let scanners write our log.
     """
-    text = text.strip()
-    quiet = text.startswith(FROM_OUTSIDE)
-    log.log(logging.DEBUG if quiet else LEVELS.get(level, logging.DEBUG), "pjsip: %s", text[:MAX_LOG_CHARACTERS])
+    text, rank = text.strip(), LEVELS.get(level, logging.DEBUG)
+    if text.startswith(FROM_OUTSIDE):
+        text, rank = text.partition("\n")[0], logging.DEBUG
+    log.log(rank, "pjsip: %s", text[:MAX_LOG_CHARACTERS])

@@ -35,10 +35,21 @@ def test_a_failing_callback_ends_only_its_own_call(caplog: pytest.LogCaptureFixt
 def test_log_lines_of_the_stack(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     log_line(1, "broken\n")
-    log_line(2, "Dropping 60 bytes packet from UDP")
+    log_line(2, "strange\nin two lines")
     log_line(4, "x" * 9999)
-    assert [(record.levelno, len(record.getMessage())) for record in caplog.records] == [
-        (logging.ERROR, len("pjsip: broken")),
-        (logging.DEBUG, len("pjsip: Dropping 60 bytes packet from UDP")),
-        (logging.DEBUG, len("pjsip: ") + 500),
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.ERROR, "pjsip: broken"),
+        (logging.WARNING, "pjsip: strange\nin two lines"),
+        (logging.DEBUG, "pjsip: " + "x" * 500),
     ]
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_what_the_world_sends_is_for_debugging_and_its_packets_are_not_shown(
+    level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    log_line(level, "Error processing packet from 192.0.2.1:5060: Missing header:\na=crypto:1 X inline:c2VjcmV0\n")
+    [record] = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert record.getMessage() == "pjsip: Error processing packet from 192.0.2.1:5060: Missing header:"
