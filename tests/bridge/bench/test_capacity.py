@@ -19,7 +19,7 @@ from bridge.bench.capacity import (
 )
 from bridge.bench.capacity_page import HEAD, draw, markdown, row, verdict
 from bridge.bench.figures import figures
-from bridge.bench.results import Step
+from bridge.bench.results import Mark, Step
 from tests.bridge.bench.probes import CONDITIONS
 from tests.bridge.bench.runs import BRIDGE_STEP, call, load, process
 
@@ -123,13 +123,15 @@ def test_the_verdict() -> None:
 def test_a_good_step_above_a_bad_one_does_not_count() -> None:
     done = report(a_step(10), a_step(40), a_step(20, 60.0))
     assert (done.last_good, done.first_bad) == (a_step(10), a_step(20, 60.0))
-    assert [
-        report(*steps).failed for steps in ([a_step(1)], [a_step(1, 60.0)], [a_step(1), a_step(2, trouble="no")])
-    ] == [
-        False,
-        True,
-        True,
-    ]
+    assert not done.failed
+
+
+@pytest.mark.parametrize(
+    ("steps", "failed"),
+    [((a_step(1),), False), ((a_step(1, 60.0),), True), ((a_step(1), a_step(2, trouble="no")), True), ((), True)],
+)
+def test_when_a_run_has_failed(steps: tuple[Step, ...], failed: bool) -> None:
+    assert report(*steps).failed is failed
 
 
 def test_a_row() -> None:
@@ -173,11 +175,15 @@ async def test_a_bridge_that_does_not_start_ends_the_search(monkeypatch: pytest.
 
     async def bridge(kind: str, calls: int, seconds: float, workers: int, folder: Path) -> rig.Run:
         asked.append(calls)
-        if calls > 10:
+        if calls > 5:
             raise rig.Trouble("it did not start")
-        return rig.Run(load=load(call(0, ())), heard=(), seconds=seconds, processes=(), steal_percent=0.0)
+        mark = Mark(index=0, sent_s=1.0, returned_s=1.01)
+        outcomes = (msgspec.structs.replace(call(number, (mark,)), lost=0) for number in range(calls))
+        return rig.Run(load=load(*outcomes), heard=(), seconds=seconds, processes=(), steal_percent=0.0)
 
     monkeypatch.setattr(rig, "against_bridge", bridge)
-    done = await measure(Options(first=5, out=tmp_path / "o"), lambda line: None)
-    assert asked == [5, 2, 3, 4][:1] or asked[0] == 5
-    assert done.steps[0].calls_failed == 1
+    said: list[str] = []
+    done = await measure(Options(first=5, out=tmp_path / "o"), said.append)
+    assert asked == [5, 10]
+    assert (done.last_good, done.first_bad, done.trouble) == (done.steps[0], None, "it did not start")
+    assert said[-1] == "  NOT MEASURED: it did not start"
