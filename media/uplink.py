@@ -8,9 +8,13 @@ the only thing to decide is what to do when they do not: this file keeps a ledge
 
 * A jump of the timestamp (loss, DTX) is filled with silence at once, but never beyond what real time asks for: what the
   filler has already put in is not put in twice.
-* When nothing comes for `HOLD_OFF_MS` the filler takes over, 20 ms a tick.
-* What would run more than `AHEAD_MS` ahead of real time is dropped; silent frames already from `TRIM_MS` on. So a burst
-  after a stall is trimmed back, silence first.
+* When nothing comes for `HOLD_OFF_MS`, longer on a line of much jitter, the filler takes over, 20 ms a tick.
+* What would run more than `AHEAD_MS` ahead of real time is dropped; silent packets already from `TRIM_MS` on.
+* What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when it
+  has stood for `STANDING_S`, a packet is cut every `CUT_EVERY_S` until less than one is left, loud or not. Whoever cuts
+  must join the ends (media.conceal).
+
+Jitter itself moves the ledger only below zero, since the filler leaves it there: the bounds above need not know of it.
 
 Pure: counts samples, touches none.
 """
@@ -21,8 +25,14 @@ from media.rtp import ts_diff
 
 HOLD_OFF_MS = 60
 "Jitter below this is waited for, not filled: a filled gap would push the real audio that follows out of its place."
+WIDEST_HOLD_OFF_MS = 120
+HOLD_OFF_JITTERS = 3
+"Delays spread evenly over some range have a third of it as their interarrival jitter (RFC 3550, 6.4.1)."
 TRIM_MS = 45
 AHEAD_MS = 120
+STANDING_S = 0.4
+CUT_EVERY_S = 0.1
+"The 120 ms that may be ahead are back within a second: 0.4 s to be sure, and five cuts of 20 ms."
 MAX_JUMP_S = 60
 "A timestamp jump beyond this is a new clock at the sender, not a pause."
 
@@ -32,12 +42,24 @@ DROP = -1
 class Uplink:
     """The ledger of one call's way up. `now` is monotonic seconds throughout."""
 
-    __slots__ = ("_next_ts", "_rate_hz", "_started", "ahead_dropped", "crowded", "filled", "origin", "sent")
+    __slots__ = (
+        "_cut_at",
+        "_next_ts",
+        "_rate_hz",
+        "_started",
+        "ahead_dropped",
+        "crowded",
+        "filled",
+        "origin",
+        "sent",
+    )
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._started = False
         self._next_ts: int | None = None
+        self._cut_at = 0.0
+        "From when on what stands ahead is cut; 0: nothing stands."
         self.origin = 0.0
         self.sent = 0
         "Samples, silence included."
@@ -78,22 +100,40 @@ class Uplink:
         fill = 0
         if 0 < gap < MAX_JUMP_S * self._rate_hz:
             fill = max(0, min(gap, behind - samples))
-        ahead_ms = (samples + fill - behind) * 1000 / self._rate_hz
+        lead = samples + fill - behind
+        ahead_ms = lead * 1000 / self._rate_hz
         self.crowded = ahead_ms > TRIM_MS
-        if ahead_ms > AHEAD_MS or (quiet and ahead_ms > TRIM_MS):
+        if ahead_ms > AHEAD_MS or (quiet and self.crowded) or self._stands(lead - 2 * samples, now):
             self.ahead_dropped += samples
             return DROP
         self.filled += fill
         self.sent += fill + samples
         return fill
 
-    def fill(self, frame: int, now: float) -> int:
+    def _stands(self, left: int, now: float) -> bool:
+        """Is this packet to be cut? Without it the platform has `left` samples unplayed when the next one comes."""
+        if left < 0:
+            self._cut_at = 0.0
+            return False
+        if not self._cut_at:
+            self._cut_at = now + STANDING_S
+        if now < self._cut_at:
+            return False
+        self._cut_at = now + CUT_EVERY_S
+        return True
+
+    def fill(self, frame: int, now: float, jitter_ms: float = 0.0) -> int:
         """Called every tick: samples of silence to send now, in whole frames, because nothing else came."""
         if not self._started:
             return 0
         over = self.behind(now) - HOLD_OFF_MS * self._rate_hz // 1000
         if over < frame:
             return 0
+        longer_ms = min(WIDEST_HOLD_OFF_MS, HOLD_OFF_JITTERS * jitter_ms) - HOLD_OFF_MS
+        if longer_ms > 0:
+            over -= int(longer_ms * self._rate_hz / 1000)
+            if over < frame:
+                return 0
         silence = over // frame * frame
         self.filled += silence
         self.sent += silence

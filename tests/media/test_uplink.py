@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from media.rtp import Reception
-from media.uplink import AHEAD_MS, DROP, HOLD_OFF_MS, TRIM_MS, Uplink
+from media.uplink import AHEAD_MS, DROP, HOLD_OFF_MS, TRIM_MS, WIDEST_HOLD_OFF_MS, Uplink
 from tests.helpers.wire import Wire
 
 RATE_HZ = 8000
@@ -185,7 +185,29 @@ def test_a_burst_after_a_stall_is_trimmed_silence_first(quiet: bool, bound_ms: i
     assert 3500 <= journey.sent_ms <= 3500 + bound_ms
     assert 500 - HOLD_OFF_MS - 20 <= journey.filled_ms <= 500 - HOLD_OFF_MS
     assert journey.dropped_ms == 3500 + journey.filled_ms - journey.sent_ms
-    assert journey.verdicts[-90:] == [0] * 90  # and what comes after it goes through
+    assert journey.verdicts[-50:] == [0] * 50  # and what comes a second after it goes through
+
+
+def test_speech_that_stays_ahead_after_a_burst_is_cut_packet_by_packet_within_a_second() -> None:
+    journey = call(burst(0.5, quiet=False), 3.5)
+    after = journey.verdicts[-100:]
+    cuts = [number for number, verdict in enumerate(after) if verdict == DROP]
+    assert cuts == [19, 24, 29, 34]
+    assert max(cuts) * 0.02 < 1
+    # 60 ms were owed when the burst came, so it ends 100 ms ahead; the last packet and less than another are left of it.
+    assert journey.sent_ms == pytest.approx(3540, abs=1)
+
+
+def test_what_a_burst_leaves_is_not_cut_while_late_packets_use_it() -> None:
+    """Ahead only between the late ones: that is jitter, and the platform would run dry without it."""
+    packets = burst(0.5, quiet=False)
+    after = packets[-100:]
+    for number in range(0, 90, 15):
+        came = after[number][0] + 0.09
+        for bunched in range(number, number + 5):
+            after[bunched] = voice_at(came, *after[bunched][1:])
+    journey = call(packets[:-100] + after, 3.5)
+    assert journey.verdicts[-100:].count(DROP) == 0
 
 
 def test_speech_that_ran_ahead_gives_way_at_the_first_silence() -> None:
@@ -284,6 +306,16 @@ def test_a_filler_that_slept_catches_up_in_whole_frames() -> None:
     uplink.start(0.0)
     assert [uplink.fill(160, at) for at in (0.05, 0.079, 0.08, 0.0999, 0.1, 1.111)] == [0, 0, 160, 0, 160, 50 * 160]
     assert uplink.sent == uplink.filled == 52 * 160
+
+
+@pytest.mark.parametrize(
+    ("jitter_ms", "hold_off_ms"), [(0.0, 60), (20.0, 60), (30.0, 90), (40.0, 120), (500.0, WIDEST_HOLD_OFF_MS)]
+)
+def test_the_filler_waits_longer_on_a_line_of_much_jitter(jitter_ms: float, hold_off_ms: int) -> None:
+    uplink = Uplink(RATE_HZ)
+    uplink.start(0.0)
+    assert uplink.fill(160, (hold_off_ms + 19) / 1000, jitter_ms) == 0
+    assert uplink.fill(160, (hold_off_ms + 21) / 1000, jitter_ms) == 160
 
 
 def test_a_packet_longer_than_the_bound_is_dropped_not_sent() -> None:
