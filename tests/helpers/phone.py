@@ -137,7 +137,7 @@ class Handset:
     def _send(self, payload_type: int, timestamp: int, payload: bytes, *, marker: bool = False) -> None:
         assert self.target is not None
         head = _HEADER.pack(0x80, payload_type | (marker << 7), self._sequence, timestamp, self._ssrc)
-        self.sock.sendto(head + payload, self.target)
+        self.sock.sendto(self._out(head + payload), self.target)
         self._sequence = (self._sequence + 1) & 0xFFFF
         self.sent += 1
 
@@ -149,10 +149,18 @@ class Handset:
                 return
             except OSError:  # an ICMP error of an earlier packet
                 continue
+            data = self._in(data)
             first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
             assert first == 0x80, data[:12]
             kind, marker = second & 0x7F, second >= 0x80
             self.heard.append(Heard(time.monotonic(), marker, kind, sequence, timestamp, ssrc, data[12:]))
+
+    def _out(self, packet: bytes) -> bytes:
+        """For telephones that encrypt."""
+        return packet
+
+    def _in(self, data: bytes) -> bytes:
+        return data
 
     # --- what was heard
 

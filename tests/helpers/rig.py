@@ -93,6 +93,7 @@ rtp_last_port = {last_port}
 port_rest_s = 0.2
 quiet_after_ms = {quiet_after_ms}
 drain_ms = 3000
+{media}
 {trunks}
 [[platforms]]
 name = "ultravox"
@@ -303,6 +304,7 @@ async def rig(
     folder: Path,
     *,
     trunks: str = LOOPBACK,
+    media: str = "",
     sip_port: int = 0,
     workers: int = 1,
     budget_ms: int = 1000,
@@ -313,6 +315,7 @@ async def rig(
         ports = free_ports(RTP_PORTS, but=sip_port)
         config = CONFIG.format(
             trunks=trunks,
+            media=media,
             sip_port=sip_port,
             workers=workers,
             first_port=ports[0],
