@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from media import rtp
 from media.codecs import CODECS, Codec, Decoder, Encoder
-from media.conceal import conceal
+from media.conceal import JOIN_MS, SILENT_MS, conceal, join
 from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
 from media.inband import InbandDetector
 from media.playout import Playout
@@ -62,6 +62,10 @@ class NearEnd:
         self._reorder = Reorder()
         self._before = self._last = b""
         "The last two packets' audio, for concealment."
+        self._stood_in = 0
+        "Timestamp units that have stood in for the caller since his last audio."
+        self._cut = b""
+        "The packet that would have gone up where the last ones were left out."
         self.concealed_ms = 0
         self.srtp: SrtpSession | None = None
         self._inband_wanted = inband_dtmf
@@ -200,20 +204,34 @@ class NearEnd:
         quiet = uplink.crowded and codec.is_quiet(line)
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
         if fill == DROP:
+            self._cut = self._cut or line
             return None
-        if fill:
-            missing = self._stand_in(fill, after_loss)
-            self._before, self._last = self._last, line
-            return missing + line
+        missing = self._stand_in(fill, after_loss) if fill else b""
+        if (self._stood_in or self._cut) and self._last:
+            line = self._joined(line)
         self._before, self._last = self._last, line
-        return line
+        return missing + line if missing else line
 
-    def _stand_in(self, units: int, after_loss: bool) -> bytes:
-        """For lost packets the sound before them, fading; for a pause of the caller's silence."""
-        if not after_loss:
-            return self.codec.silence * (self.codec.line_bytes(units) // self.codec.sample_bytes)
-        self.concealed_ms += units * 1000 // self.codec.clock_rate_hz
-        return conceal(self.codec, self._before + self._last, units)
+    def _stand_in(self, units: int, sounding: bool) -> bytes:
+        """For packets that are missing the sound before them, fading; for a pause of the caller's silence."""
+        codec, since = self.codec, self._stood_in
+        if not sounding:
+            self._stood_in = 0  # and what he says after it begins as he begins it
+            return codec.silence * (codec.line_bytes(units) // codec.sample_bytes)
+        self._stood_in += units
+        before = self._before + self._last
+        if before:  # otherwise he has never been heard
+            most = SILENT_MS * codec.clock_rate_hz // 1000 - since
+            self.concealed_ms += max(0, min(units, most)) * 1000 // codec.clock_rate_hz
+        return conceal(codec, before, units, since)
+
+    def _joined(self, line: bytes) -> bytes:
+        """The caller's audio where it goes on after a loss or a cut."""
+        codec = self.codec
+        overlap = JOIN_MS * codec.clock_rate_hz // 1000
+        onward = self._cut or conceal(codec, self._before + self._last, overlap, self._stood_in)
+        self._stood_in, self._cut = 0, b""
+        return join(codec, onward, line)
 
     def overdue(self, now: float) -> bytes | None:
         """Asked every tick: audio that was held back for a packet that has not come."""
@@ -265,9 +283,9 @@ class NearEnd:
         return Received(self._their_ssrc, seen.expected, seen.received, seen.highest, seen.jitter)
 
     def filler(self, now: float) -> bytes | None:
-        """Asked every tick: silence for the platform, because the caller's audio has stopped coming."""
-        units = self.uplink.fill(self._step or self.codec.clock_rate_hz // 50, now)
-        return self._stand_in(units, False) if units else None
+        """Asked every tick: what stands in for the caller, whose audio has stopped coming."""
+        units = self.uplink.fill(self._step or self.codec.clock_rate_hz // 50, now, self.reception.jitter_ms)
+        return self._stand_in(units, True) if units else None
 
     def quiet_ms(self, now: float) -> int:
         """How long nothing has come from a caller who should be sending."""
@@ -334,7 +352,7 @@ class NearEnd:
         """Other SSRC or restart: what was held for the old stream's gaps is not worth its delay any more."""
         self.uplink.new_stream()
         self._reorder.reset()
-        self._before = self._last = b""
+        self._before = self._last = self._cut = b""
 
     def _listen_for_keys(self) -> None:
         """Tones in the audio (only if wanted), in any codec whose rate the detector knows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.helpers.audio import Samples
 
@@ -15,6 +16,7 @@ LOWEST_HZ = 400
 RISE_HZ_PER_S = 400
 TURN_S = 7.0
 "After so long it begins again at the lowest; 3200 Hz is the highest that a telephone lets through."
+Seconds = npt.NDArray[np.float64]
 STEP_S = 0.01
 WINDOW_S = 0.03
 
@@ -36,13 +38,14 @@ def steepest(peak: int, rate_hz: int) -> float:
 class Readings:
     """Every 10 ms of a recording: when, and which moment of the original is heard there (NaN: silence)."""
 
-    at_s: np.ndarray
-    original_s: np.ndarray
+    at_s: Seconds
+    original_s: Seconds
 
     @property
-    def delay_s(self) -> np.ndarray:
+    def delay_s(self) -> Seconds:
         """How much later than in the original; NaN in silence. Right to within a turn of the tone."""
-        return (self.at_s - self.original_s + TURN_S / 2) % TURN_S - TURN_S / 2
+        delay: Seconds = (self.at_s - self.original_s + TURN_S / 2) % TURN_S - TURN_S / 2
+        return delay
 
     def delay_ms(self, begin_s: float, end_s: float) -> float:
         """The usual delay in this part of the recording."""
@@ -56,10 +59,11 @@ class Readings:
         inside = self.original_s[sounding[0] : sounding[-1] + 1]
         return float(np.isnan(inside).sum()) * STEP_S * 1000
 
-    def steps_ms(self) -> np.ndarray:
+    def steps_ms(self) -> Seconds:
         """From one reading to the next, how far the original went on beyond (or behind) the recording."""
         delays = self.delay_s[~np.isnan(self.original_s)]
-        return -np.diff(delays) * 1000
+        steps: Seconds = -np.diff(delays) * 1000
+        return steps
 
 
 def read(sound: Samples, rate_hz: int = 8000, *, quieter_than: float = 200) -> Readings:
@@ -74,5 +78,6 @@ def read(sound: Samples, rate_hz: int = 8000, *, quieter_than: float = 200) -> R
         pitches[first : first + 256] = np.argmax(spectra, axis=1) * bin_hz
     loudness = np.sqrt((windows**2).mean(axis=1))
     original = (pitches - LOWEST_HZ) / RISE_HZ_PER_S
-    at = np.arange(len(windows)) * STEP_S + WINDOW_S / 2
-    return Readings(at, np.where(loudness < quieter_than, np.nan, original))
+    at = np.arange(len(windows), dtype=np.float64) * STEP_S + WINDOW_S / 2
+    original[loudness < quieter_than] = np.nan
+    return Readings(at, original)

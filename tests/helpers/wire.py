@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 PASS, LOSE, TWICE, LATE = ".x2>"
 PTIME_S = 0.02
@@ -91,9 +91,8 @@ class Faults:
     seed: int = 1
 
     def __str__(self) -> str:
-        set_here = [name for name in ("loss", "burst", "jitter_s", "overtakes", "swapped", "swap", "doubled", "stalls")]
-        plain = Faults()
-        return " ".join(f"{n}={getattr(self, n)}" for n in set_here if getattr(self, n) != getattr(plain, n)) or "clean"
+        plain, here = asdict(Faults()), asdict(self)
+        return " ".join(f"{name}={here[name]}" for name in here if here[name] != plain[name]) or "clean"
 
 
 class Line:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from media.conceal import conceal
+from media.conceal import SILENT_MS, conceal, join
 from media.near import COMFORT_NOISE, NearEnd
 from media.playout import Playout
 from media.wire import NearReport
@@ -25,7 +25,8 @@ def test_what_is_lost_is_concealed_and_what_is_late_stays_out() -> None:
     near = near_end()
     out = hear(near, [1, 2])
     out += [near.receive(packet(n), SDP, START + at) for n, at in ((4, 0.085), (3, 0.086), (4, 0.087), (5, 0.1))]
-    assert out == [LOUD, LOUD, conceal(PCMU, LOUD + LOUD, 160) + LOUD, None, None, LOUD]
+    goes_on = join(PCMU, conceal(PCMU, LOUD + LOUD, 40, 160), LOUD)
+    assert out == [LOUD, LOUD, conceal(PCMU, LOUD + LOUD, 160) + goes_on, None, None, LOUD]
     assert near.concealed_ms == 20
     figures = near.report(0)
     assert (figures.received, figures.expected, figures.lost, figures.late, figures.duplicate) == (5, 5, 0, 1, 1)
@@ -73,10 +74,13 @@ def test_no_packet_before_the_negotiation() -> None:
 def test_the_filler_speaks_when_nothing_comes() -> None:
     near = near_end()
     hear(near, range(1, 51))
-    silence = [near.filler(START + 1.0 + n * 0.02) or b"" for n in range(1, 51)]
-    assert set(b"".join(silence)) == {0xFF}
-    assert 0.9 * 8000 <= sum(map(len, silence)) <= 0.95 * 8000
-    assert {len(part) % 160 for part in silence} == {0}
+    stand_in = b"".join(near.filler(START + 1.0 + n * 0.02) or b"" for n in range(1, 51))
+    fading, silence = stand_in[: SILENT_MS * 8], stand_in[SILENT_MS * 8 :]
+    assert fading == conceal(PCMU, LOUD + LOUD, SILENT_MS * 8)  # in one piece, though it was made in three
+    assert set(silence) == {0xFF}
+    assert near.concealed_ms == SILENT_MS
+    assert 0.9 * 8000 <= len(stand_in) <= 0.95 * 8000
+    assert len(stand_in) % 160 == 0
 
 
 def test_a_new_ssrc_is_a_new_stream_and_no_loss() -> None:

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from media import rtp
 from media.codecs import CODECS, Codec
+from media.conceal import conceal, join
 from media.near import NearEnd
 from media.playout import Playout
 from tests.helpers.audio import loudest_hz, tone
-from tests.helpers.nearend import LOUD, SDP, START, near_end, packet, spec
+from tests.helpers.nearend import LOUD, PCMU, SDP, START, near_end, packet, spec
 
 CODED = pytest.mark.parametrize("name", [name for name, row in CODECS.items() if row.encoder])
 TYPE = 96
@@ -115,7 +116,9 @@ def test_a_packet_that_never_comes_is_concealed_when_the_window_has_passed() -> 
     assert near.overdue(START + 0.141) is None
     audio = near.overdue(START + 0.3)
     assert audio is not None
-    assert audio.endswith(bytes([7]) * 160)
+    before = bytes([4]) * 160 + bytes([5]) * 160
+    whole = conceal(PCMU, before, 200)
+    assert audio == whole[:160] + join(PCMU, whole[160:], bytes([7]) * 160)
     assert near.concealed_ms == 20
 
 

@@ -194,7 +194,7 @@ def test_speech_that_stays_ahead_after_a_burst_is_cut_packet_by_packet_within_a_
     cuts = [number for number, verdict in enumerate(after) if verdict == DROP]
     assert cuts == [19, 24, 29, 34]
     assert max(cuts) * 0.02 < 1
-    # 60 ms were owed when the burst came, so it ends 100 ms ahead; the last packet and less than another are left of it.
+    # 60 ms were owed when the burst came, so it ends 100 ms ahead; the last packet and less than another are left.
     assert journey.sent_ms == pytest.approx(3540, abs=1)
 
 
