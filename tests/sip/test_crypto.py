@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import random
 import string
+from dataclasses import replace
 
 import pytest
 
-from sip.crypto import SUITES, Crypto, CryptoError, choose, choose_answered, fresh, offer, parse, why_not
+from sip.crypto import SUITES, Crypto, CryptoError, choose, choose_answered, fresh, matching, offer, parse, why_not
 
 BEST, SHORT = SUITES
 KEY = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
@@ -195,3 +196,11 @@ def test_no_key_is_shown() -> None:
         assert KEY not in str(caught.value)
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_our_line_that_goes_with_theirs() -> None:
+    ours = offer()
+    assert [matching(ours, fresh(7, one.suite)) for one in ours] == [replace(one, tag=7) for one in ours]
+    assert matching(ours, None) is None
+    assert matching([], ours[0]) is None
+    assert matching(ours[:1], ours[1]) is None

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from sip import crypto
 from sip.sdp import (
     Choice,
     Direction,
     SdpError,
+    Srtp,
     answer_again,
     build_answer,
     build_offer,
@@ -93,6 +95,218 @@ class TestChoose:
         assert choice == replace(CHOSEN, direction=Direction(direction))
         assert choice is not None
         assert (choice.sends, choice.receives) == (sends, receives)
+
+
+WIDE = ("PCMU", "opus", "G722", "L16/8000", "L16/16000")
+
+
+class TestCodecs:
+    @pytest.mark.parametrize(
+        ("formats", "maps", "codec", "payload_type", "clock_hz", "dtmf"),
+        [
+            ("9 0 101", "101 telephone-event/8000", "G722", 9, 8000, 101),
+            (
+                "96 0 101 110",
+                "96 opus/48000/2|101 telephone-event/8000|110 telephone-event/48000",
+                "opus",
+                96,
+                48000,
+                110,
+            ),
+            ("96 101", "96 opus/48000/2|101 telephone-event/8000", "opus", 96, 48000, -1),
+            ("10 11 97", "97 L16/8000/1", "L16/8000", 97, 8000, -1),
+            ("98 97 102", "98 L16/16000|97 L16/8000|102 telephone-event/16000", "L16/16000", 98, 16000, 102),
+            ("96 97 0", "96 opus/48000|97 L16/44100/2", "PCMU", 0, 8000, -1),
+        ],
+    )
+    def test_clock_channels_and_events(
+        self, formats: str, maps: str, codec: str, payload_type: int, clock_hz: int, dtmf: int
+    ) -> None:
+        rtpmaps = "".join(f"a=rtpmap:{one}\r\n" for one in maps.split("|"))
+        choice = choose(parse(HEAD + f"m=audio 4000 RTP/AVP {formats}\r\n{rtpmaps}"), WIDE)
+        assert choice == replace(
+            CHOSEN, codec=codec, payload_type=payload_type, clock_hz=clock_hz, dtmf_payload_type=dtmf
+        )
+
+    @pytest.mark.parametrize(
+        ("rtpmap", "ptimes"),
+        [
+            ("PCMU/8000", {10: 10, 20: 20, 30: 30, 40: 40, 50: 50, 60: 60}),
+            ("opus/48000/2", {10: 10, 20: 20, 30: 20, 40: 40, 50: 20, 60: 60}),
+            ("L16/16000", {10: 10, 20: 20, 30: 30, 40: 40, 50: 20, 60: 20}),
+        ],
+    )
+    def test_packets_that_a_codec_can_not_fill(self, rtpmap: str, ptimes: dict[int, int]) -> None:
+        offer = HEAD + f"m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 {rtpmap}\r\na=ptime:"
+        chosen = {asked: choose(parse(f"{offer}{asked}\r\n"), WIDE) for asked in ptimes}
+        assert {asked: choice.ptime_ms for asked, choice in chosen.items() if choice} == ptimes
+
+    def test_answer(self) -> None:
+        offer = parse(
+            HEAD + "m=audio 4000 RTP/AVP 96 0 110\r\na=rtpmap:96 opus/48000/2\r\na=ptime:40\r\n"
+            "a=fmtp:96 useinbandfec=1;stereo=1\r\na=rtpmap:110 telephone-event/48000\r\n"
+        )
+        choice = choose(offer, WIDE)
+        assert choice is not None
+        text = build_answer(offer, choice, host="192.0.2.7", port=20000)
+        assert without_origin(text)[4:] == [
+            "m=audio 20000 RTP/AVP 96 110",
+            "a=rtpmap:96 opus/48000/2",
+            "a=fmtp:96 stereo=0;useinbandfec=0",
+            "a=rtpmap:110 telephone-event/48000",
+            "a=fmtp:110 0-16",
+            "a=ptime:40",
+            "a=sendrecv",
+            "",
+        ]
+
+    def test_offer_with_events_for_every_clock(self) -> None:
+        text = build_offer(("opus", "G722", "L16/16000", "PCMU", "L16/8000"), host="192.0.2.7", port=20000)
+        assert without_origin(text)[4:] == [
+            "m=audio 20000 RTP/AVP 111 9 113 0 112 103 101 102",
+            "a=rtpmap:111 opus/48000/2",
+            "a=fmtp:111 stereo=0;useinbandfec=0",
+            "a=rtpmap:9 G722/8000",
+            "a=rtpmap:113 L16/16000",
+            "a=rtpmap:0 PCMU/8000",
+            "a=rtpmap:112 L16/8000",
+            "a=rtpmap:103 telephone-event/48000",
+            "a=fmtp:103 0-16",
+            "a=rtpmap:101 telephone-event/8000",
+            "a=fmtp:101 0-16",
+            "a=rtpmap:102 telephone-event/16000",
+            "a=fmtp:102 0-16",
+            "a=ptime:20",
+            "a=sendrecv",
+            "",
+        ]
+
+    @pytest.mark.parametrize("codec", WIDE)
+    def test_two_of_ours_back_to_back(self, codec: str) -> None:
+        offer = build_offer(WIDE, host="192.0.2.7", port=20000)
+        choice = choose(parse(offer), (codec,))
+        assert choice is not None
+        assert choice.codec == codec
+        answer = build_answer(parse(offer), choice, host="192.0.2.8", port=30000)
+        theirs = choose_answered(parse(offer), parse(answer))
+        assert theirs == replace(choice, host="192.0.2.8", port=30000)
+        assert theirs.dtmf_payload_type >= 0
+        assert without_origin(answer_again(offer, answer)) == without_origin(answer)
+
+
+BEST, SHORT = crypto.SUITES
+KEY = crypto.fresh(3, BEST)
+LINE = f"a=crypto:{KEY.text}\r\n"
+UNKNOWN = "a=crypto:1 AEAD_AES_256_GCM inline:c2VjcmV0\r\n"
+PLAIN = HEAD + "m=audio 4000 RTP/AVP 8\r\n"
+SECURE = HEAD + "m=audio 4000 RTP/SAVP 8\r\n"
+IN_THE_CLEAR = replace(CHOSEN, dtmf_payload_type=-1)
+ENCRYPTED = replace(IN_THE_CLEAR, crypto=KEY)
+
+
+class TestSrtp:
+    @pytest.mark.parametrize(
+        ("offer", "off", "optional", "required"),
+        [
+            (PLAIN, IN_THE_CLEAR, IN_THE_CLEAR, None),
+            (PLAIN + LINE, IN_THE_CLEAR, ENCRYPTED, ENCRYPTED),
+            (PLAIN + UNKNOWN, IN_THE_CLEAR, IN_THE_CLEAR, None),
+            (SECURE, None, None, None),
+            (SECURE + LINE, None, ENCRYPTED, ENCRYPTED),
+            (SECURE + UNKNOWN + LINE, None, ENCRYPTED, ENCRYPTED),
+            (SECURE + UNKNOWN, None, None, None),
+            (SECURE.replace("SAVP", "SAVPF") + LINE, None, ENCRYPTED, ENCRYPTED),
+            (SECURE.replace("RTP/SAVP", "UDP/TLS/RTP/SAVP") + LINE, None, None, None),
+        ],
+    )
+    def test_policy(self, offer: str, off: Choice | None, optional: Choice | None, required: Choice | None) -> None:
+        policies: tuple[Srtp, ...] = ("off", "optional", "required")
+        assert [choose(parse(offer), BOTH, srtp) for srtp in policies] == [off, optional, required]
+
+    def test_both_profiles_offered_side_by_side(self) -> None:
+        """Whoever may talk in the clear takes the offerer's first line; who may not takes the encrypted one."""
+        offer = parse(PLAIN + "m=audio 4002 RTP/SAVP 8\r\n" + LINE)
+        assert choose(offer, BOTH, "optional") == IN_THE_CLEAR
+        required = choose(offer, BOTH, "required")
+        assert required == replace(ENCRYPTED, line=1, port=4002)
+        ours = crypto.fresh(3, BEST)
+        text = build_answer(offer, required, host="192.0.2.7", port=20000, key=ours)
+        assert without_origin(text)[4:] == [
+            "m=audio 0 RTP/AVP 8",
+            "m=audio 20000 RTP/SAVP 8",
+            "a=rtpmap:8 PCMA/8000",
+            f"a=crypto:{ours.text}",
+            "a=ptime:20",
+            "a=sendrecv",
+            "",
+        ]
+
+    @pytest.mark.parametrize(
+        ("offer", "srtp", "why"),
+        [
+            (PLAIN, "required", "no key for SRTP that we can use: RTP/AVP: no a=crypto line was offered"),
+            (
+                SECURE + UNKNOWN,
+                "optional",
+                "no key for SRTP that we can use: RTP/SAVP: AEAD_AES_256_GCM is not one of our suites",
+            ),
+            (SECURE + LINE, "off", "only RTP/SAVP was offered, we speak RTP/AVP, RTP/AVPF"),
+            (
+                HEAD + "m=audio 4000 UDP/TLS/RTP/SAVPF 8\r\n",
+                "required",
+                "only UDP/TLS/RTP/SAVPF was offered, we speak RTP/SAVP, RTP/SAVPF",
+            ),
+            (
+                SECURE.replace(" 8", " 18") + LINE,
+                "required",
+                "no common codec: G729/8000 was offered, we speak PCMU, PCMA",
+            ),
+        ],
+    )
+    def test_why_not(self, offer: str, srtp: Srtp, why: str) -> None:
+        assert choose(parse(offer), BOTH, srtp) is None
+        assert why_not(parse(offer), BOTH, srtp) == why
+
+    def test_our_offer_and_what_they_make_of_it(self) -> None:
+        keys = crypto.offer()
+        for srtp, profile in (("optional", "RTP/AVP"), ("required", "RTP/SAVP")):
+            text = build_offer(BOTH, host="192.0.2.7", port=20000, srtp=srtp, keys=keys)  # type: ignore[arg-type]
+            assert [line for line in text.split("\r\n") if line.startswith(("m=", "a=crypto"))] == [
+                f"m=audio 20000 {profile} 0 8 101",
+                *(f"a=crypto:{key.text}" for key in keys),
+            ]
+        ours = parse(text)
+        theirs = crypto.fresh(2, SHORT)
+        answer = parse(SECURE + f"a=crypto:{theirs.text}\r\n")
+        assert choose_answered(ours, answer, keys, "required") == replace(IN_THE_CLEAR, crypto=theirs)
+        assert (
+            choose_answered(ours, parse(SECURE + f"a=crypto:{crypto.fresh(1, SHORT).text}\r\n"), keys, "required")
+            is None
+        )
+        assert choose_answered(ours, parse(PLAIN), keys, "required") is None
+        assert choose_answered(ours, parse(PLAIN), keys, "optional") == IN_THE_CLEAR
+
+    def test_an_update_keeps_our_key_and_their_tag(self) -> None:
+        offer = parse(SECURE + LINE)
+        ours = crypto.fresh(3, BEST)
+        said = build_answer(offer, ENCRYPTED, host="192.0.2.7", port=20000, key=ours)
+        other = crypto.fresh(9, BEST)
+        again = answer_again(SECURE + f"a=crypto:{other.text}\r\n", said)
+        assert [line for line in again.split("\r\n") if "crypto" in line] == [f"a=crypto:{replace(ours, tag=9).text}"]
+
+    @pytest.mark.parametrize("offer", [PLAIN, SECURE, SECURE + f"a=crypto:{crypto.fresh(1, SHORT).text}\r\n"])
+    def test_an_update_that_would_change_how_it_is_encrypted(self, offer: str) -> None:
+        said = build_answer(parse(SECURE + LINE), ENCRYPTED, host="192.0.2.7", port=20000, key=crypto.fresh(3, BEST))
+        with pytest.raises(SdpError):
+            answer_again(offer, said)
+
+    def test_an_update_does_not_begin_to_encrypt(self) -> None:
+        said = build_answer(parse(PLAIN), IN_THE_CLEAR, host="192.0.2.7", port=20000)
+        assert answer_again(PLAIN + LINE, said) == said
+
+    def test_no_key_in_the_repr(self) -> None:
+        assert repr(KEY.key)[2:-1] not in repr(ENCRYPTED)
+        assert KEY.text not in repr((parse(SECURE + LINE), ENCRYPTED))
 
 
 class TestWhyNot:
