@@ -81,6 +81,7 @@ def _curves(axes: Axes, side: Side, episodes: list[Episode]) -> None:
     axes.set_ylabel("round trip of that frame, ms")
     axes.grid(visible=True, which="both", alpha=0.25)
     if episodes:
+        axes.set_ylim(None, 20 * max(one.worst_ms for one in episodes))  # room for the legend
         axes.legend(loc="upper left", fontsize=9)
 
 
