@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.app import (
@@ -59,6 +60,15 @@ class TestRouting:
     def test_without_routes_all_platforms_in_order(self) -> None:
         session = Routing(Config(platforms=(ONE, TWO))).inbound(incoming(), 1.0, STARTED_AT)
         assert [one.platform for one in session.hunt.candidates] == ["one", "two"]
+
+    def test_encryption_is_the_trunks_affair(self) -> None:
+        trunks = (TrunkSection(name="local", srtp="required"), TrunkSection(name="other"))
+        routing = Routing(Config(trunks=trunks, platforms=(ONE,)))
+        sessions = [
+            routing.inbound(msgspec.structs.replace(incoming(), trunk=name), 1.0, STARTED_AT)
+            for name in ("local", "other", "unknown")
+        ]
+        assert [session.settings.srtp for session in sessions] == ["required", "off", "off"]
 
     def test_caps(self) -> None:
         routing = Routing(Config(platforms=(ONE, TWO)))
