@@ -19,12 +19,17 @@ from bridge.calls.inbound import InboundSession
 from bridge.calls.lines import SipLine
 from bridge.calls.routes import candidates, pick, user_of
 from bridge.calls.session import CallSettings
+from bridge.calls.words import LineLost
 from bridge.calls.workers import WorkerPool
 from bridge.config import Config, MediaSection, SipSection, TrunkSection, api_key, secret
 from bridge.config.toml_lines import Path as Key
 from bridge.errors import PlatformDenied
+from bridge.metrics import Metrics
 from bridge.platforms import PLATFORMS, Platform
-from bridge.records import RecordBook
+from bridge.records import CallRecord, RecordBook
+from bridge.web.api import application
+from bridge.web.house import House
+from bridge.web.server import WebServer
 from media import wire
 from sip import messages as sip
 
@@ -70,6 +75,17 @@ class Routing:
         return self._caps.get(platform, 0)
 
 
+class CountedRecords:
+    """Where the desk writes: the book first, then the figures."""
+
+    def __init__(self, book: RecordBook, metrics: Metrics) -> None:
+        self._book, self._metrics = book, metrics
+
+    def write(self, record: CallRecord) -> None:
+        self._book.write(record)
+        self._metrics.on_record(record)
+
+
 class Bridge:
     """The whole of it. `async with Bridge(config)`: up inside, nothing left behind outside."""
 
@@ -79,12 +95,25 @@ class Bridge:
         self.records = RecordBook(config.records.path)
         self.pool = WorkerPool(worker_count(config.media), worker_options(config.media), dialects=DIALECTS)
         self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ))
-        self.desk = Desk(self.line, self.pool, self.platforms, self.records, Routing(config))
+        self.metrics = Metrics()
+        self.desk = Desk(
+            self.line,
+            self.pool,
+            self.platforms,
+            CountedRecords(self.records, self.metrics),
+            Routing(config),
+            watch=lambda call, received: self.metrics.on_worker(received),
+        )
+        self.house = House(self.desk, self.line, self.pool)
+        self.metrics.at_scrape(self.house.processes, self.house.in_progress)
+        token = secret(config.web.token_env, config.web.token_file, environ)
+        self.web = WebServer(config.web, application(self.house, self.metrics.exposition, token))
 
     async def __aenter__(self) -> Bridge:
         try:
+            await self.web.start()  # first: it says "not yet" while the rest comes up, and a taken port is told at once
             await self.pool.start(self.desk.on_worker)
-            await self.line.start(self.desk.on_sip)
+            await self.line.start(self._on_sip)
         except BaseException:
             await self.stop()
             raise
@@ -95,11 +124,16 @@ class Bridge:
 
     async def stop(self) -> None:
         """May be called twice."""
+        await self.web.stop()
         await self.desk.close()
         await self.line.stop()
         await self.pool.stop()
         await asyncio.gather(*(platform.close() for platform in self.platforms.values()))
         self.records.close()
+
+    def _on_sip(self, event: sip.AnyEvent | LineLost) -> None:
+        self.metrics.on_sip(event)
+        self.desk.on_sip(event)
 
     def describe(self) -> list[str]:
         """What a person wants to see at the start."""
@@ -119,12 +153,13 @@ class Bridge:
             f"media      {workers}, RTP {media.host}:{media.rtp_first_port}-{media.rtp_last_port}",
             f"platforms  {', '.join(platforms)}",
             f"trunks     {', '.join(trunks)}",
+            *([f"web        {self.web.url}"] if self.web.url else []),
             "ready",
         ]
 
 
 async def serve(config: Config, environ: Mapping[str, str] = os.environ) -> None:
-    """Runs until SIGTERM or SIGINT. Raises ChildFailed or ConfigError when it cannot start."""
+    """Runs until SIGTERM or SIGINT. Raises ChildFailed, WebFailed or ConfigError when it cannot start."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -204,4 +239,5 @@ def adapter_problems(config: Config, environ: Mapping[str, str]) -> Iterator[tup
 def known_secrets(config: Config, environ: Mapping[str, str]) -> list[str]:
     """For the log's mask."""
     keys = [api_key(section, environ) for section in config.platforms]
-    return keys + [account.password for account in trunk_accounts(config, environ)]
+    token = secret(config.web.token_env, config.web.token_file, environ)
+    return [*keys, *(account.password for account in trunk_accounts(config, environ)), *([token] if token else [])]

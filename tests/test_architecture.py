@@ -29,13 +29,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bridge.records": LIBRARIES | {"bridge.errors"},
     "bridge.logs": frozenset({"bridge.config"}),
     "bridge.children": frozenset({"bridge.errors", "bridge.logs"}),
+    "bridge.metrics": LIBRARIES | {"bridge.errors", "bridge.records"},
     # rooms that do not know each other: what speaks to a platform, and what plays one
     "bridge.platforms": GROUND | {"media"},
     "bridge.simulators": GROUND | {"media"},
     # the desk: one call's life
     "bridge.calls": GROUND | LIBRARIES | {"bridge.platforms"},
+    # the face
+    "bridge.web": GROUND | LIBRARIES | {"bridge.calls", "bridge.metrics"},
     # the roof, and what looks at the whole house from outside
-    "bridge.app": GROUND | LIBRARIES | {"bridge.platforms", "bridge.calls"},
+    "bridge.app": GROUND | LIBRARIES | {"bridge.platforms", "bridge.calls", "bridge.metrics", "bridge.web"},
     "bridge.demo": HOUSE | {"bridge.simulators"},
     "bridge.bench": HOUSE | {"bridge.simulators"},
     "bridge.commands": HOUSE | {"bridge.simulators", "bridge.demo", "bridge.bench"},

@@ -88,6 +88,10 @@ class Desk:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def standing(self) -> list[Session]:
+        """Calls that are not closed yet, oldest first."""
+        return list(self._sessions.values())
+
     # --- what comes in ---
 
     def on_sip(self, event: sip.AnyEvent | LineLost) -> None:

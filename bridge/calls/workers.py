@@ -50,6 +50,8 @@ class PooledWorker:
     number: int
     child: Child[wire.Command, wire.AnyEvent]
     calls: set[str] = field(default_factory=set)
+    figures: wire.Figures | None = None
+    "As last told by the process that runs now."
 
 
 class WorkerPool:
@@ -65,6 +67,7 @@ class WorkerPool:
         """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`)."""
         self._on_event: OnEvent = lambda call, event: None
         self._by_call: dict[str, PooledWorker] = {}
+        self._asked: dict[str, asyncio.Future[wire.CallReport]] = {}
         self.workers: list[PooledWorker] = []
         for number, (first, last) in enumerate(split_ports(options.first_port, options.last_port, count)):
             share = msgspec.structs.replace(options, first_port=first, last_port=last)
@@ -73,7 +76,7 @@ class WorkerPool:
                 [module, "--dialects", dialects],
                 TONGUE,
                 first=wire.Setup(options=share, worker=number),
-                on_message=self._receive,
+                on_message=partial(self._receive, number),
                 on_lost=partial(self._lost, number),
                 care=care,
             )
@@ -112,13 +115,35 @@ class WorkerPool:
         if worker:
             worker.calls.discard(call)
 
-    def _receive(self, event: wire.AnyEvent) -> None:
-        if not isinstance(event, wire.Pong):
-            self._on_event(event.call, event)
+    async def report(self, call: str, timeout_s: float = 1.0) -> wire.CallReport | None:
+        """The figures of a call so far. None when it is gone, or its worker has other things to do."""
+        asked = self._asked.get(call)
+        if asked is None:
+            if not self.send(call, wire.ReportCall(call=call)):
+                return None
+            asked = self._asked[call] = asyncio.get_running_loop().create_future()
+            asked.add_done_callback(lambda _: self._asked.pop(call, None))
+        # Who asks meanwhile shares the answer, or the first one's impatience.
+        await asyncio.wait({asked}, timeout=timeout_s)
+        if not asked.done():
+            asked.cancel()
+        return None if asked.cancelled() else asked.result()
+
+    def _receive(self, number: int, event: wire.AnyEvent) -> None:
+        match event:
+            case wire.Pong():
+                pass
+            case wire.Figures():
+                self.workers[number].figures = event
+            case wire.CallReported(call=call, report=report):
+                if (asked := self._asked.get(call)) is not None and not asked.done():
+                    asked.set_result(report)
+            case _:
+                self._on_event(event.call, event)
 
     def _lost(self, number: int, why: str) -> None:
         worker = self.workers[number]
-        calls, worker.calls = sorted(worker.calls), set()
+        calls, worker.calls, worker.figures = sorted(worker.calls), set(), None
         for call in calls:
             del self._by_call[call]
         for call in calls:

@@ -10,8 +10,8 @@ import uvloop
 
 from bridge import logs
 from bridge.app import adapter_problems, known_secrets, serve
-from bridge.children import ChildFailed
 from bridge.config import examine
+from bridge.errors import BridgeError
 
 HELP = "run the bridge: answer calls from the configured trunks and connect them to voice platforms"
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     logs.configure(config.log.level, config.log.format, secrets=known_secrets(config, os.environ))
     try:
         uvloop.run(serve(config, os.environ))
-    except ChildFailed as error:
+    except BridgeError as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
     return 0

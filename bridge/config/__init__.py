@@ -22,6 +22,7 @@ from bridge.config.sections import (
     Section,
     SipSection,
     TrunkSection,
+    WebSection,
 )
 from bridge.config.toml_lines import Path as Key
 from bridge.config.toml_reader import TomlReader
@@ -39,6 +40,7 @@ __all__ = [
     "Section",
     "SipSection",
     "TrunkSection",
+    "WebSection",
     "api_key",
     "examine",
     "load",

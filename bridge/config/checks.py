@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bridge.config.secrets import SecretMissing, is_address, is_local, secret
-from bridge.config.sections import Config, PlatformSection, RouteSection, SipSection, TrunkSection
+from bridge.config.sections import Config, PlatformSection, RouteSection, SipSection, TrunkSection, WebSection
 from bridge.config.toml_lines import Path as Key
 from bridge.config.toml_reader import nearest
 
@@ -35,6 +35,7 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("platforms", "connect_timeout_ms"): (100, 30000),
     ("platforms", "max_calls"): (0, 100_000),
     ("routes", "ring_timeout_ms"): (1000, 180_000),
+    ("web", "port"): (-1, 65535),
 }
 "Section and key: smallest and largest. 2048 calls is what our build of PJSIP is made for."
 
@@ -56,6 +57,7 @@ def check(config: Config, environ: Mapping[str, str]) -> Found:
     yield from _check_routes(config)
     if config.records.path:
         yield from _check_directory(("records", "path"), Path(config.records.path).parent)
+    yield from _check_web(config.web, environ)
 
 
 def _check_ranges(config: Config) -> Found:
@@ -151,6 +153,14 @@ def _check_routes(config: Config) -> Found:
         elif any(_covers(one.number, route.number) for one in earlier):
             yield (*path, "number"), f"`{route.number}` is never reached: a route above takes these numbers"
         earlier.append(route)
+
+
+def _check_web(web: WebSection, environ: Mapping[str, str]) -> Found:
+    yield from _check_secret(("web", "token"), web.token_env, web.token_file, environ)
+    if not is_address(web.host):
+        yield ("web", "host"), f"`{web.host}` is no IP address"
+    elif web.port >= 0 and not (ipaddress.ip_address(web.host).is_loopback or web.token_env or web.token_file):
+        yield ("web", "host"), f"{web.host} would show the calls to the network: set token_env or token_file"
 
 
 def _covers(above: str, below: str) -> bool:

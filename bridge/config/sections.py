@@ -122,6 +122,17 @@ class RecordsSection(Section, frozen=True):
     "One JSON line per ended call is appended here. Empty: only logged."
 
 
+class WebSection(Section, frozen=True):
+    """HTTP: /metrics, /healthz, and /v1 for the calls that stand."""
+
+    host: str = "127.0.0.1"
+    port: int = -1
+    "-1: off. 0: any free port."
+    token_env: str = ""
+    token_file: str = ""
+    "The bearer token that /v1 asks for. None: everybody who reaches the port sees who is calling whom."
+
+
 class LogSection(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
@@ -136,4 +147,5 @@ class Config(Section, frozen=True):
     routes: tuple[RouteSection, ...] = ()
     "None: every number goes to all platforms, in the order of the file."
     records: RecordsSection = RecordsSection()
+    web: WebSection = WebSection()
     log: LogSection = LogSection()
