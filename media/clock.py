@@ -13,6 +13,7 @@ import heapq
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 
 MAX_CATCH_UP = 5
@@ -23,6 +24,13 @@ PHASE_MARGIN_S = 0.0015
 "How long before its tick a frame of a real-time platform should be there, on top of the jitter seen."
 PHASE_WINDOW = 32
 "Frames of which the latest arrival decides about the phase."
+FIRST_WINDOW = 8
+"Frames after which the phase is set for the first time."
+HELD_WINDOWS = 6
+"""A late arrival keeps the phase where it was needed for so many windows (3.8 s at 20 ms): a frame that misses its tick
+costs a gap and a frame of delay until it is drained, a millisecond of waiting costs a millisecond."""
+WORTH_WAITING_S = 0.004
+"A frame later than this is an accident, not the usual arrival: waiting for the next of its kind would cost all others."
 
 
 class Pacer:
@@ -33,10 +41,23 @@ class Pacer:
               a1 .waits.     a2 .waits.                        arrivals of a real-time platform's frames
 
     Left alone the wait is anywhere between 0 and p, half a ptime on average. `align` slews the origin until the latest
-    arrival of the last frames comes `PHASE_MARGIN_S` before its tick. That also follows the platform's clock drift.
+    arrival of the last frames comes `PHASE_MARGIN_S` before its tick: later at once, earlier only as far as the late
+    arrivals of the last seconds allow. That also follows the platform's clock drift.
     """
 
-    __slots__ = ("_least_wait", "_ptime_s", "_seen", "_slew_left", "due_at", "ptime_ms", "skipped")
+    __slots__ = (
+        "_held",
+        "_is_settled",
+        "_least_wait",
+        "_moved",
+        "_moved_at_tick",
+        "_ptime_s",
+        "_seen",
+        "_slew_left",
+        "due_at",
+        "ptime_ms",
+        "skipped",
+    )
 
     def __init__(self, now: float, ptime_ms: int) -> None:
         self.ptime_ms = ptime_ms
@@ -44,8 +65,17 @@ class Pacer:
         self.due_at = now
         self.skipped = 0
         self._least_wait = self._ptime_s
+        "Of this window; like all that is remembered, as it would have been without any slewing."
         self._seen = 0
         self._slew_left = 0.0
+        self._moved = 0.0
+        "How much later all ticks are for the slewing done so far."
+        self._moved_at_tick = 0.0
+        "The same for the tick that is being served, which the next one's slew has not moved."
+        self._is_settled = False
+        "The first correction has been made: in one piece, since at its first words nobody knows an agent's rhythm yet."
+        self._held: deque[float] = deque(maxlen=HELD_WINDOWS)
+        "The least wait of each of the last windows."
 
     def due(self, now: float) -> tuple[int, int]:
         """(frames to send now, frames skipped because we slept too long). Moves on to the next due time."""
@@ -55,9 +85,15 @@ class Pacer:
         skip = max(0, frames - MAX_CATCH_UP)
         self.skipped += skip
         self.due_at += frames * self._ptime_s
+        self._moved_at_tick = self._moved
         if self._slew_left:
-            step = max(-MAX_SLEW_S, min(MAX_SLEW_S, self._slew_left))
+            most = MAX_SLEW_S if self._is_settled else self._ptime_s
+            step = max(-most, min(most, self._slew_left))
+            if not self._is_settled:
+                self._is_settled = True
+                self._held.clear()  # how the first frames came says little about those that follow
             self.due_at += step
+            self._moved += step
             self._slew_left -= step
         return frames - skip, skip
 
@@ -65,16 +101,26 @@ class Pacer:
         """A fresh frame of a real-time platform waited this long for its tick (seconds)."""
         # A whole frame of waiting and more is slewed away too, at most one frame in two seconds and without a sound;
         # the playout cuts what stands longer than that.
-        self._least_wait = min(self._least_wait, waited)
+        self._least_wait = min(self._least_wait, waited - self._moved_at_tick)
         self._seen += 1
-        if self._seen >= PHASE_WINDOW:
-            self._slew_left = PHASE_MARGIN_S - self._least_wait
-            self.forget()
+        if self._seen >= (PHASE_WINDOW if self._is_settled else FIRST_WINDOW):
+            self._settle(self._least_wait)
+
+    def missed(self, late: float) -> None:
+        """A frame came `late` seconds after the tick that should have carried it."""
+        if late <= WORTH_WAITING_S:
+            self._settle(-late - self._moved_at_tick)
+
+    def _settle(self, least_wait: float) -> None:
+        """Slew until the latest arrival that is remembered comes the margin before its tick."""
+        self._held.append(least_wait)
+        self._slew_left = PHASE_MARGIN_S - min(self._held) - self._moved
+        self.forget()
 
     def forget(self) -> None:
-        """The queue has changed by other means: what was seen of the waiting is true no more."""
+        """The queue has changed by other means: what was seen of the waiting in this window is true no more."""
         self._seen = 0
-        self._least_wait = self._ptime_s
+        self._least_wait = self._ptime_s - self._moved
 
 
 _LIBC = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)

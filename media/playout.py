@@ -1,8 +1,13 @@
 """Platform to caller: the queue, and what leaves at each tick.
 
 Agent audio arrives in messages of any length, is encoded in bulk and cut into frames of one ptime at once; the tick
-only pops one. For a platform that paces in real time the queue has a target (one frame) and what a stall has left above
-it is drained, silence first; for one that sends ahead it is deep by intent and left alone.
+only pops one. For a platform that paces in real time the queue has a target, and what a stall has left above it is
+drained, silence first; for one that sends ahead it is deep by intent and left alone.
+
+The target is one frame plus the jitter of the platform's way to us, as far as it is rarer than what the tick's phase
+follows (media.clock). It is measured by its damage: audio that came late (the queue ran dry) and then all at once (it
+stands) is a peak. The first one is drained like any stall. When a second comes within `PEAKS_WITHIN_S`, so much of it
+is kept as both had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 Pure: encoded bytes and `now` in, frames out.
 """
@@ -24,6 +29,10 @@ STANDING_MS = 500
 "A queue that has not been down to its target for this long is a standing queue, not jitter or a coarse message."
 DRAIN_MS = 500
 "What stands above the target is dropped within this time."
+JITTER_MS = 120
+"Peaks up to this are worth a standing delay of their length; what is longer is a stall, and costs its pause alone."
+PEAKS_WITHIN_S = 10.0
+MEMORY_MS = 10_000
 NEVER = -math.inf
 SAME_UTTERANCE_S = 1.0
 "Audio that comes later than this after the queue ran dry is a new utterance, and the silence before it was meant."
@@ -38,20 +47,29 @@ class Playout:
         "_carry",
         "_carry_at",
         "_codec",
+        "_crest",
         "_cut_every",
+        "_dip",
+        "_dry_s",
         "_dry_since",
         "_flushed_at",
         "_frame_bytes",
         "_frames",
         "_least",
         "_limit",
+        "_low",
+        "_memory_ticks",
+        "_peak",
+        "_peak_at",
         "_ptime_ms",
         "_surplus",
+        "_target",
         "_ticks",
         "barge_in",
         "down",
         "drained_ms",
         "flushed_ms",
+        "missed_by",
         "overflow_ms",
         "played_ms",
         "queued",
@@ -79,8 +97,20 @@ class Playout:
         "Since the queue was last down to its target; `_least` is how shallow it has been in them."
         self._surplus = 0
         self._cut_every = 1
+        self._target = 1
+        "Frames that may stand at a tick, the one it takes among them."
+        self._dry_s = 0.0
+        "How long the queue was dry the last time that it ran dry inside an utterance."
+        self._peak, self._peak_at = 0, NEVER
+        "The last peak of jitter, in frames."
+        self._low = self._limit
+        self._memory_ticks = 0
+        self._dip, self._crest = self._limit, 0
+        "While more than one frame may stand: the lowest and the highest of the queue's low points, one per 0.5 s."
         self.waited = 0.0
         "How long the last fresh frame waited for its tick, in seconds; -1.0 when the last tick had none."
+        self.missed_by = -1.0
+        "How late this tick's frame was for the tick that found nothing, in seconds; -1.0 when none was missed."
         self.played_ms = 0
         self.flushed_ms = 0
         self.overflow_ms = 0
@@ -137,6 +167,7 @@ class Playout:
         self._frames.clear()
         self._carry = b""
         self._at_target()
+        self._dry_s = 0.0
         self._dry_since = NEVER
         self._flushed_at = now
         self.flushed_ms += dropped_ms
@@ -144,22 +175,26 @@ class Playout:
 
     def next(self, now: float) -> bytes | None:
         """The frame of this tick, or None: silence."""
-        self.waited = -1.0
+        self.waited = self.missed_by = -1.0
         if self._flushed_at:
             self.barge_in.add(now - self._flushed_at)
             self._flushed_at = 0.0
         if not self._frames:
             return self._last_words(now)
         if not self.sends_ahead:
-            self._watch_depth()
+            self._watch_depth(now)
         frame, arrived, fresh = self._frames.popleft()
         waited = now - arrived
         self.queued.add(waited)
         if fresh or not self.sends_ahead:
             self.down.add(waited)
-            self.waited = waited
+            if self._target == 1 or not self._frames:  # behind frames that stand by intent the phase is not to be seen
+                self.waited = waited
         if self._dry_since is not None:
-            self.underruns += now - self._dry_since < SAME_UTTERANCE_S
+            if now - self._dry_since < SAME_UTTERANCE_S:
+                self.underruns += 1
+                self._dry_s = now - self._dry_since
+                self.missed_by = max(0.0, arrived - self._dry_since)
             self._dry_since = None
         self.played_ms += self._ptime_ms
         return frame
@@ -176,25 +211,54 @@ class Playout:
         self.played_ms += self._ptime_ms
         return frame
 
-    def _watch_depth(self) -> None:
+    def _watch_depth(self, now: float) -> None:
         """Drop what a stall has left standing: silent frames as they come up, any frame at even distances."""
-        depth = len(self._frames)
-        if depth <= 1:
+        depth, target = len(self._frames), self._target
+        if target > 1:
+            self._remember(depth)
+        if depth <= target:
             self._at_target()
             return
         self._least = min(self._least, depth)
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
-            self._surplus = self._least - 1
+            self._learn(self._least - target, now)
+            self._surplus = max(0, self._least - self._target)
             self._cut_every = max(1, DRAIN_MS // self._ptime_ms // max(1, self._surplus))
             self._ticks, self._least = 0, self._limit
-        while self._surplus and len(self._frames) > 1 and self._codec.is_quiet(self._frames[0][0]):
+        while self._surplus and len(self._frames) > target and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
-        if self._surplus and len(self._frames) > 1 and (self._ticks + 1) % self._cut_every == 0:
+        if self._surplus and len(self._frames) > target and (self._ticks + 1) % self._cut_every == 0:
             self._cut_one()
 
     def _at_target(self) -> None:
         self._ticks, self._least, self._surplus = 0, self._limit, 0
+
+    def _learn(self, standing: int, now: float) -> None:
+        """So many frames stand above the target. If they came late, and it was not the first time, they may stay."""
+        dry, self._dry_s = round(self._dry_s * 1000 / self._ptime_ms), 0.0
+        peak = self._target - 1 + min(dry, standing)
+        if not dry or peak * self._ptime_ms > JITTER_MS:
+            return
+        if now - self._peak_at <= PEAKS_WITHIN_S:
+            self._target = max(self._target, 1 + min(peak, self._peak))
+            self._forget()
+        self._peak, self._peak_at = peak, now
+
+    def _remember(self, depth: int) -> None:
+        """Asked every tick while frames stand by intent: has any dip needed them?"""
+        self._low = min(self._low, depth)
+        self._memory_ticks += 1
+        at_ms = self._memory_ticks * self._ptime_ms
+        if at_ms % STANDING_MS < self._ptime_ms:
+            self._dip, self._crest = min(self._dip, self._low), max(self._crest, self._low)
+            self._low = self._limit
+        if at_ms >= MEMORY_MS:
+            self._target = min(self._target, 1 + self._crest - self._dip)
+            self._forget()
+
+    def _forget(self) -> None:
+        self._memory_ticks, self._dip, self._crest, self._low = 0, self._limit, 0, self._limit
 
     def _cut_one(self) -> None:
         """Two frames become one by overlap-add: it begins as the first and ends as the second, so nothing clicks."""
