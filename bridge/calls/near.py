@@ -74,16 +74,20 @@ class NearSide:
         return self.ours
 
     def take_answer(self, text: str) -> bool:
-        """Their answer to our offer. False when none was open: a repetition, or nothing of ours."""
-        if self._our_offer is None:
+        """Their answer to our offer: the open one or, in answer to a re-INVITE without any, what we said last.
+
+        The sip process offers that again by itself. False when nothing has come of it: a repetition, or an answer to
+        nothing of ours.
+        """
+        if not self.ours:
             return False
         answer = _parsed(text)
-        choice = sdp.choose_answered(self._our_offer, answer, self._keys, self.srtp)
+        choice = sdp.choose_answered(self._our_offer or sdp.parse(self.ours), answer, self._keys, self.srtp)
         self._our_offer = None
         if choice is None:
             raise NotAcceptable(488, "no-common-codec", "the answer takes none of the codecs we offered")
-        self.choice, self._answered = choice, choice.crypto
-        return True
+        before, self.choice, self._answered = self.choice, choice, choice.crypto
+        return choice != before
 
     def spec(self) -> NearSpec | None:
         """Where the caller's audio goes, once it is known."""

@@ -51,6 +51,20 @@ async def test_reinvite_without_an_offer(bridge: Rig) -> None:
         assert caller.ear.breaks() == []
 
 
+async def test_moved_by_a_reinvite_without_an_offer(bridge: Rig) -> None:
+    """The caller's answer, in the ACK, names another port: the audio goes there from then on."""
+    async with phone(bridge.udp) as caller:
+        await caller.call("1")
+        await hears_itself(caller, 800)
+        caller.dialog.send("INVITE")
+        assert (await caller.dialog.response("INVITE")).status == 200
+        caller.ear.move()
+        caller.dialog.ack(caller.ear.offer(version=2))
+        await hears_itself(caller, 1200)
+        await caller.hang_up()
+        assert caller.ear.breaks(len(caller.ear.heard) - 10) == []
+
+
 async def test_bad_reinvite_leaves_the_call_as_it_was(bridge: Rig) -> None:
     """RFC 3261, 14.2: 488, and the audio goes on under the old agreement."""
     async with phone(bridge.udp) as caller:

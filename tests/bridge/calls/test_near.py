@@ -55,7 +55,25 @@ def test_nothing_is_known_before_an_answer() -> None:
     assert side.spec() is None
     assert side.take_answer(offer(formats="8 101"))
     assert side.spec() == NEAR
-    assert not side.take_answer(offer(formats="0"))
+    assert not side.take_answer(offer(formats="8 101"))
+
+
+def test_an_answer_to_nothing() -> None:
+    side = near()
+    assert not side.take_answer(OFFER)
+    assert side.spec() is None
+
+
+def test_what_we_said_is_offered_again_by_the_sip_process() -> None:
+    """A re-INVITE without SDP: what they make of it counts, e.g. another address (RFC 3261, 14.2)."""
+    side = near()
+    side.take_offer(OFFER)
+    side.answer()
+    assert side.take_answer(offer(host="192.0.2.8", port=4010, formats="8 101", direction="sendonly"))
+    assert side.spec() == msgspec.structs.replace(NEAR, host="192.0.2.8", port=4010, receives=False)
+    with pytest.raises(NotAcceptable):
+        side.take_answer(offer(formats="0"))  # not what was agreed on, so not what was offered
+    assert side.spec() == msgspec.structs.replace(NEAR, host="192.0.2.8", port=4010, receives=False)
 
 
 def test_the_version_goes_up_with_every_change() -> None:
