@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from sip import crypto
 from sip import messages as m
+from sip.sdp import CODECS, build_answer, build_offer, choose, parse
 from tests.helpers.sippeer import Dialog, SipMessage, SipPeer, sdp
 from tests.helpers.sipprocess import (
     OFFER,
@@ -53,6 +55,28 @@ class TestOutbound:
             call.them = invite["From"]
             await call.hang_up()
             assert await process.expect(m.Ended) == remote_hang_up("out")
+
+    @pytest.mark.parametrize("codec", CODECS)
+    async def test_codecs_and_keys_pass_through(self, codec: str) -> None:
+        """PJSUA, which knows neither, negotiates after its fashion too: our words and theirs must stay as they are."""
+        offer = build_offer(tuple(CODECS), host="127.0.0.1", port=20000, srtp="required", keys=crypto.offer())
+        choice = choose(parse(offer), (codec,), "required")
+        assert choice is not None
+        key = crypto.fresh(1, next(iter(crypto.SUITES)))
+        theirs = build_answer(parse(offer), choice, host="127.0.0.1", port=40020, key=key)
+        async with together() as (process, peer):
+            process.send(m.Dial(call="out", uri=f"sip:77@{peer.address}", sdp=offer))
+            call, invite = await peer.accept("INVITE")
+            assert invite.body == offer
+            call.respond(invite, 200, sdp=theirs)
+            assert await process.expect(m.Answered) == m.Answered(call="out", sdp=theirs)
+            assert await process.expect(m.Confirmed) == m.Confirmed(call="out")
+            await call.request("ACK")
+            call.them = invite["From"]
+            assert (await call.transact("OPTIONS")).status == 200
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up("out")
+            assert key.text not in str(process.log)
 
     async def test_an_answer_that_came_early(self) -> None:
         async with together() as (process, peer):
