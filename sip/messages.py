@@ -11,6 +11,7 @@ logged at debug level, because a BYE can always cross it on the way.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -66,7 +67,15 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
 # --- control -> sip -------------------------------------------------------------------------------------------------
 
 
-class Command(msgspec.Struct, kw_only=True, tag=True, tag_field="is"):
+_KEY = re.compile(r"inline:[A-Za-z0-9+/=]+")
+
+
+class _Message(msgspec.Struct, kw_only=True):
+    def __repr__(self) -> str:  # keys in SDP (RFC 4568) must not reach a log
+        return _KEY.sub("inline:...", super().__repr__())
+
+
+class Command(_Message, kw_only=True, tag=True, tag_field="is"):
     pass
 
 
@@ -155,7 +164,7 @@ class Stop(Command):
 # --- sip -> control -------------------------------------------------------------------------------------------------
 
 
-class Event(msgspec.Struct, kw_only=True, tag=True, tag_field="is"):
+class Event(_Message, kw_only=True, tag=True, tag_field="is"):
     pass
 
 

@@ -14,7 +14,7 @@ from sip import crypto, sdp
 from tests.fakes import NEAR, OFFER, offer
 
 BEST, SHORT = crypto.SUITES
-KEY = crypto.fresh(1, BEST)
+KEY = crypto.Crypto(tag=1, suite=BEST, key=bytes(range(30)))
 
 
 def near(public_host: str = "", *, srtp: sdp.Srtp = "off") -> NearSide:
