@@ -112,3 +112,30 @@ async def test_a_pool_that_cannot_start_leaves_nothing_behind(heard: Heard) -> N
     for worker in pool.workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker.child.pid, 0)
+
+
+async def test_figures_are_kept_and_a_report_is_fetched(pool: WorkerPool, heard: Heard) -> None:
+    pool.place("a")
+    pool.send("a", wire.OpenCall(call="a"))
+    await heard.until(1)
+    async with asyncio.timeout(20):
+        while not ((figures := pool.workers[0].figures) and figures.opened):  # noqa: ASYNC110 - it comes by itself
+            await asyncio.sleep(0.01)
+    assert (figures.opened, figures.near["received"], figures.far["sent_ms"]) == (1, 0, 0)
+    one, other = await asyncio.gather(pool.report("a"), pool.report("a"))
+    assert one is not None
+    assert one == other
+    assert one.near == wire.NearReport()
+    assert [name for _, name in await heard.until(1)] == ["CallOpened"]  # the desk hears of none of it
+    os.kill(pool.workers[0].child.pid, 9)
+    await heard.until(2)
+    assert pool.workers[0].figures is None
+
+
+async def test_no_report_of_a_call_that_is_nowhere_or_whose_worker_is_silent(pool: WorkerPool, heard: Heard) -> None:
+    assert await pool.report("x") is None
+    pool.place("a")  # never opened: the worker does not know it and says nothing
+    assert [*await asyncio.gather(pool.report("a", 0.05), pool.report("a", 0.05))] == [None, None]
+    pool.send("a", wire.OpenCall(call="a"))
+    await heard.until(1)
+    assert await pool.report("a") is not None
