@@ -1,8 +1,8 @@
 """An adaptive reorder window: packets are held back only while the wire has lately shown that it swaps them.
 
 On a clean line the window is 0 and nothing passes through here. The first packet that comes too late opens it, as wide
-as would have been needed, at most `WIDEST_S`; without further lateness it halves every few seconds until it is closed.
-Pure.
+as would have been needed, at most `WIDEST_S`; when it has not been needed for a few seconds it halves, until it is
+closed. Pure.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ class Reorder:
 
     def push(self, packet: Packet, now: float) -> list[Packet]:
         """A packet that is awaited. Returns what may go on now, in order."""
+        if self._held and packet.sequence == self._next:
+            waited_s = now + self.window_s - min(deadline for _, deadline in self._held.values())
+            if waited_s * MARGIN > self.window_s / 2:  # half as wide it would have been missed
+                self._changed_at = now
         self._held[packet.sequence] = (packet, now + self.window_s)
         ready = self._run()
         if not self._held and now - self._changed_at > HALVE_AFTER_S:

@@ -80,6 +80,28 @@ def test_without_lateness_it_halves_until_it_is_closed() -> None:
     assert widths == [0.03, 0.015, 0.0075, 0.0]
 
 
+def swaps(reorder: Reorder, late_s: float, seconds: int) -> list[list[int]]:
+    """Every second two packets change places, the first of them `late_s` late."""
+    out = []
+    for second in range(seconds):
+        sequence, now = 10 + 2 * second, 10.0 + second
+        out.append(numbers(reorder.push(packet(sequence + 1), now) + reorder.push(packet(sequence), now + late_s)))
+    return out
+
+
+def test_while_it_is_needed_it_stays_open() -> None:
+    reorder = opened(0.03)
+    width = reorder.window_s
+    assert swaps(reorder, 0.03, 60) == [[10 + 2 * second, 11 + 2 * second] for second in range(60)]
+    assert reorder.window_s == width
+
+
+def test_when_less_of_it_is_needed_it_gets_so_narrow() -> None:
+    reorder = opened(3.0)
+    swaps(reorder, 0.01, 60)
+    assert 0.01 * MARGIN <= reorder.window_s < 4 * 0.01 * MARGIN
+
+
 def test_another_stream_forgets_everything() -> None:
     reorder = opened()
     reorder.push(packet(12), 2.0)
