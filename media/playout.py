@@ -6,8 +6,8 @@ drained, silence first; for one that sends ahead it is deep by intent and left a
 
 The target is one frame plus the jitter of the platform's way to us, as far as it is rarer than what the tick's phase
 follows (media.clock). It is measured by its damage: audio that came late (the queue ran dry) and then all at once (it
-stands) is a peak. The first one is drained like any stall. When a second comes within `PEAKS_WITHIN_S`, so much of it
-is kept as both had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
+stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEARN` within `PEAKS_WITHIN_S`, so much
+is kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 Pure: encoded bytes and `now` in, frames out.
 """
@@ -32,6 +32,8 @@ DRAIN_MS = 500
 JITTER_MS = 120
 "Peaks up to this are worth a standing delay of their length; what is longer is a stall, and costs its pause alone."
 PEAKS_WITHIN_S = 10.0
+PEAKS_TO_LEARN = 4
+"Fewer are accidents: each costs a pause of its own length, a frame that stands costs its delay all the time."
 MEMORY_MS = 10_000
 NEVER = -math.inf
 SAME_UTTERANCE_S = 1.0
@@ -49,6 +51,7 @@ class Playout:
         "_codec",
         "_crest",
         "_cut_every",
+        "_cut_frames",
         "_dip",
         "_dry_s",
         "_dry_since",
@@ -59,8 +62,7 @@ class Playout:
         "_limit",
         "_low",
         "_memory_ticks",
-        "_peak",
-        "_peak_at",
+        "_peaks",
         "_ptime_ms",
         "_surplus",
         "_target",
@@ -96,13 +98,13 @@ class Playout:
         self._ticks = 0
         "Since the queue was last down to its target; `_least` is how shallow it has been in them."
         self._surplus = 0
-        self._cut_every = 1
+        self._cut_every = self._cut_frames = 1
         self._target = 1
         "Frames that may stand at a tick, the one it takes among them."
         self._dry_s = 0.0
         "How long the queue was dry the last time that it ran dry inside an utterance."
-        self._peak, self._peak_at = 0, NEVER
-        "The last peak of jitter, in frames."
+        self._peaks: deque[tuple[float, int]] = deque(maxlen=PEAKS_TO_LEARN)
+        "The last peaks of jitter: when, and how many frames."
         self._low = self._limit
         self._memory_ticks = 0
         self._dip, self._crest = self._limit, 0
@@ -225,25 +227,26 @@ class Playout:
             self._learn(self._least - target, now)
             self._surplus = max(0, self._least - self._target)
             self._cut_every = max(1, DRAIN_MS // self._ptime_ms // max(1, self._surplus))
+            self._cut_frames = math.ceil(self._surplus * self._ptime_ms / DRAIN_MS)
             self._ticks, self._least = 0, self._limit
         while self._surplus and len(self._frames) > target and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
         if self._surplus and len(self._frames) > target and (self._ticks + 1) % self._cut_every == 0:
-            self._cut_one()
+            self._cut(min(self._cut_frames, self._surplus))
 
     def _at_target(self) -> None:
         self._ticks, self._least, self._surplus = 0, self._limit, 0
 
     def _learn(self, standing: int, now: float) -> None:
-        """So many frames stand above the target. If they came late, and it was not the first time, they may stay."""
+        """So many frames stand above the target. If they came late, and others lately, they may stay."""
         dry, self._dry_s = round(self._dry_s * 1000 / self._ptime_ms), 0.0
         peak = self._target - 1 + min(dry, standing)
         if not dry or peak * self._ptime_ms > JITTER_MS:
             return
-        if now - self._peak_at <= PEAKS_WITHIN_S:
-            self._target = max(self._target, 1 + min(peak, self._peak))
+        self._peaks.append((now, peak))
+        if len(self._peaks) == PEAKS_TO_LEARN and now - self._peaks[0][0] <= PEAKS_WITHIN_S:
+            self._target = max(self._target, 1 + min(peak for _, peak in self._peaks))
             self._forget()
-        self._peak, self._peak_at = peak, now
 
     def _remember(self, depth: int) -> None:
         """Asked every tick while frames stand by intent: has any dip needed them?"""
@@ -260,13 +263,14 @@ class Playout:
     def _forget(self) -> None:
         self._memory_ticks, self._dip, self._crest, self._low = 0, self._limit, 0, self._limit
 
-    def _cut_one(self) -> None:
-        """Two frames become one by overlap-add: it begins as the first and ends as the second, so nothing clicks."""
+    def _cut(self, frames: int) -> None:
+        """The next frame begins as itself and ends, by overlap-add, as the one so many later: nothing clicks."""
         first = self._codec.decode(self._frames[0][0])
-        self._drop_one()
-        second, arrived, fresh = self._frames[0]
+        for _ in range(frames):
+            self._drop_one()
+        last, arrived, fresh = self._frames[0]
         fade = np.linspace(0, 1, len(first), dtype=np.float32)
-        mixed = (first * (1 - fade) + self._codec.decode(second) * fade).astype(np.int16)
+        mixed = (first * (1 - fade) + self._codec.decode(last) * fade).astype(np.int16)
         self._frames[0] = (self._codec.encode(mixed), arrived, fresh)
 
     def _drop_one(self) -> None:

@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 
 from media.codecs import CODECS
-from media.playout import COUNTERS, DRAIN_MS, MAX_QUEUE_MS, SAME_UTTERANCE_S, STANDING_MS, Playout
+from media.playout import (
+    COUNTERS,
+    DRAIN_MS,
+    JITTER_MS,
+    MAX_QUEUE_MS,
+    MEMORY_MS,
+    PEAKS_TO_LEARN,
+    PEAKS_WITHIN_S,
+    SAME_UTTERANCE_S,
+    STANDING_MS,
+    Playout,
+)
 
 PCMU, PCMA = CODECS["PCMU"], CODECS["PCMA"]
 PTIME_S = 0.02
@@ -202,16 +213,17 @@ def stalled(*, sends_ahead: bool, stall: int = 25, quiet_every: int = 0, seconds
     return queue, depths
 
 
-@pytest.mark.parametrize("stall", [3, 10, 25])
+@pytest.mark.parametrize("stall", [3, 10, 25, 100])
 @pytest.mark.parametrize("quiet_every", [0, 3])
 def test_what_a_stall_leaves_standing_is_drained_within_a_second(stall: int, quiet_every: int) -> None:
-    queue, depths = stalled(sends_ahead=False, stall=stall, quiet_every=quiet_every)
+    queue, depths = stalled(sends_ahead=False, stall=stall, quiet_every=quiet_every, seconds=6)
     burst = 50 + stall
     assert depths[burst] == stall
     settled = burst + (STANDING_MS + DRAIN_MS) // 20
     assert set(depths[settled:]) == {0}
     assert max(depths[burst + STANDING_MS // 40 :]) <= stall  # nothing is dropped before it is known to stand
-    assert figures(queue) == {"played_ms": (200 - stall) * 20, "drained_ms": stall * 20, "underruns": 1}
+    counted = {"underruns": 1} if stall * 20 < SAME_UTTERANCE_S * 1000 else {}
+    assert figures(queue) == {"played_ms": (300 - stall) * 20, "drained_ms": stall * 20, **counted}
 
 
 def test_silence_is_dropped_first() -> None:
@@ -252,6 +264,74 @@ def test_of_a_queue_that_rises_and_falls_only_what_stands_is_drained(message: in
             queue.push(speech(message + (too_many if tick == 0 else 0)), 1.0 + tick * PTIME_S)
         queue.next(1.0 + tick * PTIME_S)
     assert figures(queue) == {"played_ms": 10_000, "drained_ms": too_many * 20}
+
+
+# --- jitter that is rarer than half a second --------------------------------------------------------------------------
+
+
+def peaks(frames: int, every_s: float, *, count: int, lasts_s: float) -> Playout:
+    """A real-time platform of which every so often some frames come late and together."""
+    queue, held = playout(), 0
+    queue.push(speech(1), 0.98)  # the utterance has begun
+    queue.next(0.98)
+    for tick in range(round(lasts_s / PTIME_S)):
+        since, number = tick % round(every_s / PTIME_S), tick // round(every_s / PTIME_S)
+        held += 1
+        if not (number < count and since < frames):
+            queue.push(speech(held), 1.0 + tick * PTIME_S)
+            held = 0
+        queue.next(1.0 + tick * PTIME_S)
+    return queue
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5, 6])
+@pytest.mark.parametrize("every_s", [1.4, 3.0])
+def test_peaks_that_come_again_are_kept_in_hand(frames: int, every_s: float) -> None:
+    """The first ones are drained like any stall, then it is known what to keep, and none of the others is heard."""
+    queue = peaks(frames, every_s, count=20, lasts_s=20 * every_s)
+    assert (queue.underruns, queue.drained_ms, len(queue)) == (
+        PEAKS_TO_LEARN,
+        (PEAKS_TO_LEARN - 1) * frames * 20,
+        frames,
+    )
+
+
+def test_what_was_kept_for_peaks_is_given_up_when_they_have_ceased() -> None:
+    queue = peaks(5, 3.0, count=6, lasts_s=18 + 2 * MEMORY_MS / 1000 + 1)
+    assert (queue.underruns, queue.drained_ms, len(queue)) == (PEAKS_TO_LEARN, PEAKS_TO_LEARN * 100, 0)
+
+
+@pytest.mark.parametrize("frames", [JITTER_MS // 20 + 1, 25])
+def test_what_is_longer_is_a_stall_and_leaves_no_delay_however_often(frames: int) -> None:
+    queue = peaks(frames, 3.0, count=10, lasts_s=30.0)
+    assert (queue.underruns, queue.drained_ms, len(queue)) == (10, 10 * frames * 20, 0)
+
+
+def test_peaks_far_apart_have_nothing_in_common() -> None:
+    every_s = PEAKS_WITHIN_S / (PEAKS_TO_LEARN - 1) + 0.5
+    queue = peaks(5, every_s, count=5, lasts_s=5 * every_s)
+    assert (queue.underruns, queue.drained_ms, len(queue)) == (5, 5 * 100, 0)
+
+
+def test_bursts_after_pauses_of_the_agent_are_no_peaks() -> None:
+    """Each utterance begins with 100 ms at once: nothing ran dry, so nothing of it is kept."""
+    queue = playout()
+    for tick in range(1200):
+        if tick % 120 < 60:
+            queue.push(speech(6 if tick % 120 == 0 else 1), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    assert figures(queue)["drained_ms"] == 10 * 100
+
+
+def test_behind_frames_that_are_kept_the_phase_is_not_to_be_seen() -> None:
+    queue = peaks(5, 3.0, count=5, lasts_s=15.0)
+    queue.push(speech(1), 16.0)
+    assert queue.next(16.01) is not None
+    assert queue.waited == -1.0
+    while len(queue) > 1:
+        queue.next(16.02)
+    queue.next(16.03)
+    assert queue.waited == pytest.approx(0.03)
 
 
 def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> None:
