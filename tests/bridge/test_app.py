@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -29,7 +30,9 @@ from bridge.config import (
     RouteSection,
     SipSection,
     TrunkSection,
+    WebSection,
 )
+from bridge.web.server import WebFailed
 from media import wire
 from sip import messages as sip
 from tests.fakes import STARTED_AT, incoming
@@ -96,6 +99,10 @@ class TestOptions:
         assert known_secrets(config, {"PW": "s3cret"}) == ["development", "s3cret"]
         assert "s3cret" not in repr(account)
 
+    def test_the_webs_token_is_a_secret_too(self) -> None:
+        config = Config(platforms=(ONE,), web=WebSection(token_env="TOKEN"))
+        assert known_secrets(config, {"TOKEN": "s3cret"}) == ["development", "s3cret"]
+
     def test_what_adapters_have_against_a_section(self) -> None:
         bad = PlatformSection(name="two", kind="vapi", url="http://127.0.0.1:9", agent="a", max_duration_s=43201)
         [(key, problem)] = adapter_problems(Config(platforms=(ONE, bad)), {})
@@ -145,3 +152,20 @@ async def test_a_line_that_cannot_come_up_takes_the_workers_down_again(tmp_path:
             async with second:
                 pass
         assert not any(is_alive(worker.child.pid) for worker in second.pool.workers)
+
+
+async def test_the_web_comes_first_and_goes_first(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(config(tmp_path), web=WebSection(port=0))
+    async with asyncio.timeout(60), Bridge(settings, {}) as bridge, httpx.AsyncClient(trust_env=False) as client:
+        assert bridge.describe()[-2:] == [f"web        {bridge.web.url}", "ready"]
+        health, metrics = [await client.get(bridge.web.url + path) for path in ("/healthz", "/metrics")]
+        assert (health.status_code, metrics.status_code) == (200, 200)
+        assert 'puente_process_up{process="media0"} 1.0' in metrics.text
+        second = Bridge(msgspec.structs.replace(settings, web=WebSection(port=httpx.URL(bridge.web.url).port or 0)), {})
+        with pytest.raises(WebFailed, match="Address already in use"):
+            async with second:
+                pass
+        assert [worker.child.starts for worker in second.pool.workers] == [0]  # told before anything else was tried
+        await bridge.stop()
+        with pytest.raises(httpx.ConnectError):
+            await client.get(bridge.web.url)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from media.codecs import CODECS, Codec
+from media.playout import Playout
 from media.turns import TurnMeter
+from tests.helpers.nearend import PCMU, SDP, START, near_end, packet, spec
 
 FRAME_S = 0.02
 
@@ -95,3 +97,17 @@ def test_an_empty_packet_is_silence() -> None:
     talk = Talk()
     talk.frames["."] = b""
     assert talk.go("." * 40, "." * 30 + "#" * 10) == []
+
+
+@pytest.mark.parametrize(("receives", "turns"), [(True, 1), (False, 0)])
+def test_the_near_end_measures_at_the_line(receives: bool, turns: int) -> None:
+    """The agent's frames count as they leave; while the caller has us on hold, they do not."""
+    near, playout = near_end(spec(receives=receives)), Playout(PCMU, 20, sends_ahead=True)
+    for number in range(60):
+        now = START + number * FRAME_S
+        near.receive(packet(number, payload=sound(PCMU, 8000 if number < 20 else 0)), SDP, now)
+        if number == 30:
+            playout.push(sound(PCMU, 0) * 10 + sound(PCMU, 8000) * 10, now)  # it comes at once and begins with silence
+        near.tick(1, 0, playout, now)
+    spread = near.turns.latency.spread()
+    assert (spread.count, round(spread.max)) == (turns, turns * 21 * 20)

@@ -173,6 +173,41 @@ async def test_audio_counts_as_readiness_and_is_not_lost() -> None:
         await until(lambda: any(set(packet.payload) != {0xFF} for packet in caller.heard))
 
 
+async def test_figures_are_of_calls_that_stand_and_of_those_that_are_over() -> None:
+    async with bench() as on:
+        caller = await on.talking()
+        await caller.speak([b"\x10" * 160] * 5)
+        await until(lambda: len(on.platform.audio) >= 5 * 320)
+        await on.control.send(wire.Ping(number=1))
+        standing = await on.control.next(wire.Figures)
+        assert (standing.opened, standing.near["received"]) == (1, 5)
+        assert sum(standing.latencies["up_ms"]) == 5
+        report = await on.control.close()
+        await on.control.send(wire.Ping(number=2))
+        over = await on.control.next(wire.Figures)
+        assert (over.opened, over.near["received"], over.near["sent"]) == (1, 5, report.near.sent)
+        assert {name: sum(counts) for name, counts in over.latencies.items()} == {
+            "up_ms": 5,
+            "down_ms": report.down_ms.count,
+            "queued_ms": report.queued_ms.count,
+            "barge_in_ms": 0,
+            "tick_late_ms": report.tick_late_ms.count,
+            "turn_ms": 0,
+        }
+
+
+async def test_a_call_reports_while_it_stands() -> None:
+    async with bench() as on:
+        await on.control.open("a")
+        for name in ("x", "a"):  # the first is nowhere, and nothing is said about it
+            await on.control.send(wire.ReportCall(call=name))
+        told = await on.control.next(wire.CallReported)
+        assert (told.call, told.report.near) == ("a", wire.NearReport())
+        report = await on.control.close("a")
+        assert report.duration_s >= told.report.duration_s
+        assert [event for event in on.control.seen if isinstance(event, wire.CallReported)] == [told]
+
+
 def _spawn(dialects: str = "tests.helpers.rawdialect:DIALECTS") -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:

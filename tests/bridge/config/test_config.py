@@ -175,6 +175,14 @@ class TestChecks:
                 "media.rtp_last_port: 20000-20005 has 3 even ports for 4 workers",
             ),
             ("[records]\npath = '/nowhere/x'", 2, "records.path: /nowhere is no directory"),
+            ("[web]\nport = 70000", 2, "web.port: must be from -1 to 65535, not 70000"),
+            ("[web]\nhost = 'here'", 2, "web.host: `here` is no IP address"),
+            ("[web]\ntoken_env = 'NOT_SET'", 2, "web.token_env: environment variable NOT_SET is not set"),
+            (
+                "[web]\nport = 0\nhost = '0.0.0.0'",
+                3,
+                "web.host: 0.0.0.0 would show the calls to the network: set token_env or token_file",
+            ),
             (
                 "[[trunks]]\nname = 't'",
                 1,
@@ -241,6 +249,13 @@ class TestChecks:
     def test_one_mistake(self, tmp_path: Path, more: str, line: int, problem: str) -> None:
         before = GOOD.count("\n")
         assert problems(tmp_path, GOOD + more, {"HOME": "x"}) == [f"x.toml:{before + line}: {problem}"]
+
+    @pytest.mark.parametrize(
+        "web",
+        ["port = 0", "host = '0.0.0.0'", "host = '0.0.0.0'\nport = 0\ntoken_env = 'HOME'", "host = '::1'\nport = 0"],
+    )
+    def test_web_that_is_off_local_or_guarded(self, tmp_path: Path, web: str) -> None:
+        assert problems(tmp_path, f"{GOOD}[web]\n{web}", {"HOME": "x"}) == []
 
     def test_nothing_at_all(self, tmp_path: Path) -> None:
         assert problems(tmp_path, "") == [
