@@ -6,8 +6,8 @@ drained, silence first; for one that sends ahead it is deep by intent and left a
 
 The target is one frame plus the jitter of the platform's way to us, as far as it is rarer than what the tick's phase
 follows (media.clock). It is measured by its damage: audio that came late (the queue ran dry) and then all at once (it
-stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEARN` within `PEAKS_WITHIN_S`, so much
-is kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
+stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEARN` within `PEAKS_WITHIN_S`, so much is
+kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 Pure: encoded bytes and `now` in, frames out.
 """
