@@ -218,6 +218,7 @@ def worker_options(section: MediaSection) -> wire.WorkerOptions:
         last_port=section.rtp_last_port,
         rest_s=section.port_rest_s,
         quiet_after_ms=section.quiet_after_ms,
+        inband_dtmf=section.inband_dtmf,
         drain_ms=section.drain_ms,
     )
 

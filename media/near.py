@@ -116,8 +116,7 @@ class NearEnd:
         before, self._spec = self._spec, spec
         if CODECS[spec.codec] is not self.codec:
             self._use(CODECS[spec.codec])
-        if before is None or spec.srtp != before.srtp:
-            self.srtp = _session(spec.srtp)  # one that changes no key keeps the session and its rollover counter
+        self._use_keys(before.srtp if before else None, spec.srtp)
         self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
         self._step = self.codec.units(self._silence)
         if moved:
@@ -341,6 +340,19 @@ class NearEnd:
         self._locked, self._locked_by_sdp = source, from_sdp
         return True
 
+    def _use_keys(self, before: SrtpKeys | None, now: SrtpKeys | None) -> None:
+        """A session lives as long as our own key: a new one would begin with our rollover counter at 0 again, under a
+        key that has already encrypted those packets (RFC 3711, 3.2.1).
+        """
+        if now == before:
+            return
+        if now is None:
+            self.srtp = None
+        elif self.srtp and before and (now.suite, now.ours) == (before.suite, before.ours):
+            self.srtp.expect(now.theirs, now.theirs_mki)
+        else:
+            self.srtp = SrtpSession(now.suite, our_key=now.ours, their_key=now.theirs, their_mki=now.theirs_mki)
+
     def _new_ssrc(self, ssrc: int) -> None:
         if self._their_ssrc is not None:
             self.ssrc_changes += 1
@@ -378,9 +390,3 @@ class NearEnd:
         if event.marker:
             self._event_began = self._timestamp
         return rtp.serialize(payload_type, self._sequence, self._event_began, self.ssrc, event.payload, event.marker)
-
-
-def _session(keys: SrtpKeys | None) -> SrtpSession | None:
-    if keys is None:
-        return None
-    return SrtpSession(keys.suite, our_key=keys.ours, their_key=keys.theirs, their_mki=keys.theirs_mki)

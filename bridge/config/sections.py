@@ -44,6 +44,8 @@ class MediaSection(Section, frozen=True):
     "How long a port is left alone after a call."
     quiet_after_ms: int = 15000
     "A caller who sends no RTP for this long, not being on hold, is gone."
+    inband_dtmf: bool = False
+    "Listen for digits in the caller's audio too, for trunks that send no telephone-events. Costs CPU on every call."
     drain_ms: int = 10000
     "How long the agent's last words may play after the platform has hung up."
     codecs: tuple[Literal["PCMU", "PCMA", "G722", "opus", "L16/8000", "L16/16000"], ...] = ("PCMU", "PCMA")

@@ -63,6 +63,18 @@ def test_a_reinvite_with_the_same_keys_keeps_the_session_and_with_others_begins_
     assert near.srtp is None
 
 
+def test_another_key_of_theirs_alone_keeps_our_side_of_the_session() -> None:
+    near, caller = encrypted()
+    near.receive(caller.protect(packet(1)), SDP, START + 0.02)
+    before = near.srtp
+    changed = replace(KEYS, theirs=secrets.token_bytes(30))
+    near.start(replace(spec(), srtp=changed), START + 1)
+    assert near.srtp is before
+    fresh = SrtpSession(SUITE, our_key=changed.theirs, their_key=changed.ours)
+    assert near.receive(fresh.protect(packet(52)), SDP, START + 1.04) is not None
+    assert near.receive(caller.protect(packet(53)), SDP, START + 1.06) is None
+
+
 def test_the_first_sequence_number_is_safe_for_srtp() -> None:
     playout = Playout(PCMU, 20, sends_ahead=True)
     for _ in range(50):
