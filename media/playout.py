@@ -29,6 +29,8 @@ STANDING_MS = 500
 "A queue that has not been down to its target for this long is a standing queue, not jitter or a coarse message."
 DRAIN_MS = 500
 "What stands above the target is dropped within this time."
+SILENCE_FIRST_MS = 240
+"So long only silent frames are: every sentence has some. What is left then is cut out of the words, at even distances."
 JITTER_MS = 120
 "Peaks up to this are worth a standing delay of their length; what is longer is a stall, and costs its pause alone."
 PEAKS_WITHIN_S = 10.0
@@ -214,7 +216,7 @@ class Playout:
         return frame
 
     def _watch_depth(self, now: float) -> None:
-        """Drop what a stall has left standing: silent frames as they come up, any frame at even distances."""
+        """Find what a stall has left standing, and drop it: silent frames as they come up, then any."""
         depth, target = len(self._frames), self._target
         if target > 1:
             self._remember(depth)
@@ -226,12 +228,19 @@ class Playout:
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
             self._learn(self._least - target, now)
             self._surplus = max(0, self._least - self._target)
-            self._cut_every = max(1, DRAIN_MS // self._ptime_ms // max(1, self._surplus))
-            self._cut_frames = math.ceil(self._surplus * self._ptime_ms / DRAIN_MS)
             self._ticks, self._least = 0, self._limit
-        while self._surplus and len(self._frames) > target and self._codec.is_quiet(self._frames[0][0]):
+        if self._surplus:
+            self._drain()
+
+    def _drain(self) -> None:
+        while self._surplus and len(self._frames) > self._target and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
-        if self._surplus and len(self._frames) > target and (self._ticks + 1) % self._cut_every == 0:
+        since = self._ticks - SILENCE_FIRST_MS // self._ptime_ms
+        if since == 0:
+            ticks = (DRAIN_MS - SILENCE_FIRST_MS) // self._ptime_ms
+            self._cut_every = max(1, ticks // max(1, self._surplus))
+            self._cut_frames = math.ceil(self._surplus / ticks)
+        if since >= 0 and self._surplus and len(self._frames) > self._target and (since + 1) % self._cut_every == 0:
             self._cut(min(self._cut_frames, self._surplus))
 
     def _at_target(self) -> None:

@@ -238,6 +238,18 @@ def test_silence_is_dropped_first() -> None:
     assert out.count(speech(1)) == pushed // 2  # every word was heard
 
 
+@pytest.mark.parametrize("since", [0, 5, 11])
+def test_words_are_left_alone_while_silence_may_still_come(since: int) -> None:
+    """Five frames stand. A pause of five comes up within the time that silence has to itself: every word is heard."""
+    queue, words = playout(), 0
+    for tick in range(100):
+        quiet = 26 + since <= tick + 5 < 31 + since
+        words += (6 if tick == 0 else 1) * (not quiet)
+        queue.push(speech(6) if tick == 0 else QUIET if quiet else speech(1), 1.0 + tick * PTIME_S)
+        words -= queue.next(1.0 + tick * PTIME_S) != QUIET
+    assert (queue.drained_ms, len(queue), words) == (100, 0, 0)
+
+
 def test_a_queue_that_sends_ahead_is_left_alone() -> None:
     queue, depths = stalled(sends_ahead=True)
     assert depths[-1] == 25
@@ -348,14 +360,14 @@ def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> No
 
 def test_a_flush_ends_the_draining() -> None:
     queue = playout()
-    for tick in range(27):  # the drain of a deep queue has just begun
+    for tick in range(40):  # the drain of a deep queue has just begun
         queue.push(speech(40 if tick == 0 else 1), 1.0 + tick * PTIME_S)
         queue.next(1.0 + tick * PTIME_S)
     drained_ms = queue.drained_ms
     assert drained_ms > 0
-    queue.flush(1.55)
-    queue.push(speech(10), 1.6)
-    assert heard(play(queue, 10, 1.6)) == speech(10)
+    queue.flush(1.8)
+    queue.push(speech(10), 1.82)
+    assert heard(play(queue, 10, 1.82)) == speech(10)
     assert queue.drained_ms == drained_ms
 
 
