@@ -47,11 +47,17 @@ class Readings:
         delay: Seconds = (self.at_s - self.original_s + TURN_S / 2) % TURN_S - TURN_S / 2
         return delay
 
-    def delay_ms(self, begin_s: float, end_s: float) -> float:
-        """The usual delay in this part of the recording."""
+    def delay_ms(self, begin_s: float, end_s: float, *, since_s: float = 0.0) -> float:
+        """The usual delay in this part of the recording, of a tone that began at `since_s`."""
         inside = (self.at_s >= begin_s) & (self.at_s < end_s) & ~np.isnan(self.original_s)
         assert inside.any(), f"nothing is heard between {begin_s} and {end_s} s"
-        return float(np.median(self.delay_s[inside])) * 1000
+        late_s = float(np.median(self.delay_s[inside])) - since_s
+        return ((late_s + TURN_S / 2) % TURN_S - TURN_S / 2) * 1000
+
+    def off_ms(self) -> float:
+        """How far any moment is from where the usual delay would have it."""
+        delay_s = self.delay_s[~np.isnan(self.original_s)]
+        return float(np.abs(delay_s - np.median(delay_s)).max()) * 1000
 
     def silent_ms(self) -> float:
         """How long it is silent between the first and the last sound."""
@@ -60,9 +66,11 @@ class Readings:
         return float(np.isnan(inside).sum()) * STEP_S * 1000
 
     def steps_ms(self) -> Seconds:
-        """From one reading to the next, how far the original went on beyond (or behind) the recording."""
-        delays = self.delay_s[~np.isnan(self.original_s)]
-        steps: Seconds = -np.diff(delays) * 1000
+        """From one reading to the next, how far the original went on beyond the recording; not at edges of silence."""
+        sounding = ~np.isnan(self.original_s)
+        edge = round(WINDOW_S / STEP_S)
+        whole = np.convolve(np.pad(sounding, edge), np.ones(2 * edge + 1), "valid") == 2 * edge + 1
+        steps: Seconds = -np.diff(self.delay_s[whole]) * 1000
         return steps
 
 

@@ -6,6 +6,9 @@ caller <------ NearEnd <-- Playout <-- transcoder <==down== platform
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -18,6 +21,7 @@ from media.summary import Tally, far_report
 from media.transcode import transcoder
 from tests.helpers.audio import Samples
 from tests.helpers.nearend import SDP, START
+from tests.helpers.ruler import Readings, read
 from tests.helpers.wire import Wire
 
 TYPES = {"PCMU": 0, "PCMA": 8, "G722": 9}
@@ -45,6 +49,7 @@ class SimCall:
         self.up, self.down = up or Wire(), down or Wire()
         self.echoes, self._keeps = echoes, keeps
         self.now = START
+        self.caller_at = SDP
         self.near = NearEnd()
         self.spec = wire.NearSpec(host=SDP[0], port=SDP[1], codec=codec, payload_type=TYPES.get(codec, DYNAMIC))
         self.near.start(self.spec, START)
@@ -109,6 +114,11 @@ class SimCall:
         self.spec = replace(self.spec, **changes)
         self.near.start(self.spec, self.now)
 
+    def moves_to(self, address: tuple[str, int]) -> None:
+        """The caller's stream comes from elsewhere from now on, and a re-INVITE says so."""
+        self.caller_at = address
+        self.agree(host=address[0], port=address[1])
+
     # --- time passes ------------------------------------------------------------------------------------------------
 
     def run(self, until_s: float) -> SimCall:
@@ -124,7 +134,7 @@ class SimCall:
 
     def _from_caller(self) -> None:
         for data, at in self.up.arrivals(self.now):
-            self._send_up(self.near.receive(data, SDP, at))
+            self._send_up(self.near.receive(data, self.caller_at, at))
 
     def _from_platform(self) -> None:
         for data, at in self.down.arrivals(self.now):
@@ -178,6 +188,28 @@ class SimCall:
             parts += [np.zeros(due - length, np.int16), self.codec.decode(payload)]
             length = due + len(parts[-1])
         return np.concatenate(parts)
+
+    def up_readings(self) -> Readings:
+        """Of a rising tone that the caller sang."""
+        return read(self.heard_by_platform(), self.rate_hz)
+
+    def down_readings(self) -> Readings:
+        return read(self.heard_by_caller(), self.codec.line_rate_hz)
+
+    def is_one_stream(self) -> bool:
+        """Do sequence numbers and timestamps of what the caller was sent run on without a jump?"""
+        steps = {
+            (rtp.seq_diff(b.sequence, a.sequence), rtp.ts_diff(b.timestamp, a.timestamp))
+            for (_, a), (_, b) in itertools.pairwise(self.packets)
+        }
+        return steps == {(1, self.codec.clock_rate_hz // 50)}
+
+    def leads_ms(self) -> Iterator[tuple[float, float]]:
+        """After each message to the platform: when, and how much more than real time asks for it has got."""
+        got = 0
+        for at, data in self.chunks:
+            got += len(data)
+            yield at, got / 2 / self.rate_hz * 1000 - at * 1000
 
     @property
     def sent_up_ms(self) -> float:

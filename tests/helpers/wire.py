@@ -31,6 +31,8 @@ class Wire:
         self._late_s = late_s
         self._on_the_way: list[tuple[float, int, bytes]] = []
         self._order = 0
+        self.last_at = 0.0
+        "When the last of all that was sent comes out."
         self.sent = 0
         self.lost = 0
 
@@ -48,6 +50,7 @@ class Wire:
 
     def _put(self, datagram: bytes, at: float) -> None:
         self._order += 1
+        self.last_at = max(self.last_at, at)
         heapq.heappush(self._on_the_way, (at, self._order, datagram))
 
     @property
