@@ -8,7 +8,9 @@ the only thing to decide is what to do when they do not: this file keeps a ledge
 
 * A jump of the timestamp (loss, DTX) is filled with silence at once, but never beyond what real time asks for: what the
   filler has already put in is not put in twice.
-* When nothing comes for `HOLD_OFF_MS`, longer on a line of much jitter, the filler takes over, 20 ms a tick.
+* When nothing comes for `HOLD_OFF_MS`, longer on a line of much jitter, the filler takes over, 20 ms a tick. After
+  `PAUSE_MS` of it this is a pause and no jitter, and what the hold-off has left is filled too: so when the caller goes
+  on, the ledger is even, and the whole hold-off is there for the jitter of his packets.
 * What would run more than `AHEAD_MS` ahead of real time is dropped; silent packets already from `TRIM_MS` on.
 * What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when it
   has stood for `STANDING_S`, a packet is cut every `CUT_EVERY_S` until less than one is left, loud or not. Whoever cuts
@@ -28,6 +30,7 @@ HOLD_OFF_MS = 60
 WIDEST_HOLD_OFF_MS = 120
 HOLD_OFF_JITTERS = 3
 "Delays spread evenly over some range have a third of it as their interarrival jitter (RFC 3550, 6.4.1)."
+PAUSE_MS = 60
 TRIM_MS = 45
 AHEAD_MS = 120
 STANDING_S = 0.4
@@ -44,6 +47,7 @@ class Uplink:
 
     __slots__ = (
         "_cut_at",
+        "_filling",
         "_next_ts",
         "_rate_hz",
         "_started",
@@ -60,6 +64,8 @@ class Uplink:
         self._next_ts: int | None = None
         self._cut_at = 0.0
         "From when on what stands ahead is cut; 0: nothing stands."
+        self._filling = 0
+        "Samples that the filler has sent since the last packet."
         self.origin = 0.0
         self.sent = 0
         "Samples, silence included."
@@ -108,6 +114,7 @@ class Uplink:
             return DROP
         self.filled += fill
         self.sent += fill + samples
+        self._filling = 0
         return fill
 
     def _stands(self, left: int, now: float) -> bool:
@@ -126,15 +133,21 @@ class Uplink:
         """Called every tick: samples of silence to send now, in whole frames, because nothing else came."""
         if not self._started:
             return 0
-        over = self.behind(now) - HOLD_OFF_MS * self._rate_hz // 1000
+        behind = self.behind(now)
+        if behind < frame:
+            return 0
+        over = behind - self._hold_off(jitter_ms)
         if over < frame:
             return 0
-        longer_ms = min(WIDEST_HOLD_OFF_MS, HOLD_OFF_JITTERS * jitter_ms) - HOLD_OFF_MS
-        if longer_ms > 0:
-            over -= int(longer_ms * self._rate_hz / 1000)
-            if over < frame:
-                return 0
         silence = over // frame * frame
+        self._filling += silence
         self.filled += silence
         self.sent += silence
         return silence
+
+    def _hold_off(self, jitter_ms: float) -> int:
+        """In samples."""
+        if self._filling * 1000 >= PAUSE_MS * self._rate_hz:
+            return 0
+        ms = max(HOLD_OFF_MS, min(WIDEST_HOLD_OFF_MS, HOLD_OFF_JITTERS * jitter_ms))
+        return int(ms * self._rate_hz / 1000)
