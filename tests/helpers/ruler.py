@@ -47,6 +47,12 @@ class Readings:
         delay: Seconds = (self.at_s - self.original_s + TURN_S / 2) % TURN_S - TURN_S / 2
         return delay
 
+    def first(self, lasts_s: float) -> Readings:
+        """Of the tone's first seconds, however much silence is before it."""
+        began = np.flatnonzero(~np.isnan(self.original_s))[0]
+        end = began + round(lasts_s / STEP_S)
+        return Readings(self.at_s[:end], self.original_s[:end])
+
     def delay_ms(self, begin_s: float, end_s: float, *, since_s: float = 0.0) -> float:
         """The usual delay in this part of the recording, of a tone that began at `since_s`."""
         inside = (self.at_s >= begin_s) & (self.at_s < end_s) & ~np.isnan(self.original_s)

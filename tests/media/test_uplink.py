@@ -175,8 +175,10 @@ def test_after_a_pause_the_whole_hold_off_is_there_for_jitter() -> None:
     """A caller who begins to speak after a second, over a line that delays by up to 55 ms: nothing of his is filled."""
     jitter_s = [0.0, 0.055, 0.04, 0.02, 0.055, 0.035, 0.015]
     packets = voice(2.0, begins_s=1.0)
-    late = [voice_at(at + jitter_s[n % 7], *rest) for n, (at, *rest) in enumerate(packets)]
-    arrived = [voice_at(max(at, *(before[0] for before in late[: n + 1])), *rest) for n, (at, *rest) in enumerate(late)]
+    arrived: list[Voice] = []
+    for number, (at, sequence, timestamp, samples, quiet) in enumerate(packets):
+        latest = max([at + jitter_s[number % 7], *(packet[0] for packet in arrived[-1:])])
+        arrived.append((latest, sequence, timestamp, samples, quiet))
     journey = call(arrived, 3.0)
     assert (journey.filled_ms, journey.dropped_ms) == (1000, 0)
 
