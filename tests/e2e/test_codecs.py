@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from bridge.simulators.part import prompt
 from tests.helpers.codecphone import CodecPhone, codec_phone
-from tests.helpers.ears import Note
+from tests.helpers.ears import Note, with_one_pause
 from tests.helpers.phone import phone
 from tests.helpers.rig import Rig, eventually, rig
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CODECS = 'codecs = ["opus", "G722", "L16/16000", "L16/8000", "PCMU", "PCMA"]'
 LADDER_HZ = (400, 800, 1200, 1600)
+LONGEST_PTIME_MS = 60
 STEP_MS = 240
 "A whole number of packets of any length up to 60 ms."
 EDGE_MS = 40
@@ -43,8 +44,9 @@ async def hears_itself(caller: CodecPhone) -> None:
     since = len(caller.ear.heard)
     caller.say(caller.ear.melody(*((hz, STEP_MS) for hz in LADDER_HZ)))
     await eventually(lambda: len(caller.ear.notes(*LADDER_HZ, since=since)) >= len(LADDER_HZ), "last tone")
-    await asyncio.sleep(STEP_MS / 1000)
-    assert_tones(caller.ear.notes(*LADDER_HZ, since=since), [(hz, STEP_MS) for hz in LADDER_HZ])
+    await asyncio.sleep((STEP_MS + 2 * LONGEST_PTIME_MS) / 1000)
+    heard = caller.ear.notes(*LADDER_HZ, since=since)
+    assert_tones(with_one_pause(heard, LONGEST_PTIME_MS), [(hz, STEP_MS) for hz in LADDER_HZ])
 
 
 @pytest.mark.parametrize(

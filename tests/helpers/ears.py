@@ -106,3 +106,13 @@ def _joined(heard: list[Note]) -> list[Note]:
         else:
             out.append(note)
     return out
+
+
+def with_one_pause(heard: list[Note], most_ms: int) -> list[Note]:
+    """The same without a pause of up to `most_ms`, at most one.
+
+    An echo in real time comes without any cushion, and nothing says beforehand when its frames will come: the first one
+    that misses its tick costs one frame of silence, once in a call.
+    """
+    pauses = [number for number, note in enumerate(heard) if note.hz == 0 and note.ms <= most_ms]
+    return _joined([note for number, note in enumerate(heard) if number not in pauses[:1]])

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from media.codecs import CODECS
 from media.playout import (
-    COUNTERS,
     DRAIN_MS,
     JITTER_MS,
     MAX_QUEUE_MS,
@@ -15,35 +13,7 @@ from media.playout import (
     STANDING_MS,
     Playout,
 )
-
-PCMU, PCMA = CODECS["PCMU"], CODECS["PCMA"]
-PTIME_S = 0.02
-FRAME = 160
-QUIET = FRAME * PCMU.silence
-
-
-def playout(*, sends_ahead: bool = False, ptime_ms: int = 20) -> Playout:
-    return Playout(PCMU, ptime_ms, sends_ahead=sends_ahead)
-
-
-def speech(frames: float) -> bytes:
-    """Loud codes, different from their neighbours."""
-    return bytes(0x80 + n % 0x40 for n in range(round(frames * FRAME)))
-
-
-def play(queue: Playout, ticks: int, now: float = 1.0) -> list[bytes | None]:
-    """So many ticks of 20 ms, the first at `now`."""
-    return [queue.next(now + n * PTIME_S) for n in range(ticks)]
-
-
-def heard(frames: list[bytes | None]) -> bytes:
-    return b"".join(frame for frame in frames if frame is not None)
-
-
-def figures(queue: Playout) -> dict[str, int]:
-    """The counters that have counted anything."""
-    return {name: getattr(queue, name) for name in COUNTERS if getattr(queue, name)}
-
+from tests.helpers.playing import FRAME, PCMU, PTIME_S, QUIET, figures, heard, play, playout, speech
 
 # --- messages of any length -------------------------------------------------------------------------------------------
 
@@ -369,40 +339,3 @@ def test_a_flush_ends_the_draining() -> None:
     queue.push(speech(10), 1.82)
     assert heard(play(queue, 10, 1.82)) == speech(10)
     assert queue.drained_ms == drained_ms
-
-
-# --- successors -------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_shape_needs_no_successor() -> None:
-    queue = playout()
-    assert queue.successor(PCMU, 20, sends_ahead=True) is queue
-    assert queue.sends_ahead
-
-
-@pytest.mark.parametrize("ptime_ms", [10, 20, 30, 60])
-@pytest.mark.parametrize("codec", [PCMU, PCMA], ids=["PCMU", "PCMA"])
-def test_a_change_of_codec_or_ptime_keeps_every_sample(codec: object, ptime_ms: int) -> None:
-    new = PCMA if codec is PCMA else PCMU
-    queue = playout(sends_ahead=True)
-    queue.push(speech(12.5), 1.0)
-    played = heard(play(queue, 2, 1.0))
-    heir = queue.successor(new, ptime_ms, sends_ahead=True)
-    rest: list[bytes | None] = [heir.next(1.04 + n * ptime_ms / 1000) for n in range(40)]
-    expected = new.encode(PCMU.decode(speech(12.5)[len(played) :]))
-    assert heard(rest)[: len(expected)] == expected
-    assert new.is_quiet(heard(rest)[len(expected) :])
-    assert len(heard(rest)) - len(expected) < 8 * ptime_ms
-
-
-def test_the_figures_run_on() -> None:
-    queue = playout()
-    queue.push(speech(20.5), 1.0)
-    play(queue, 5, 1.0)
-    queue.flush(1.1)
-    queue.push(speech(3), 1.11)
-    heir = queue.successor(PCMA, 20, sends_ahead=True)
-    assert heir.sends_ahead
-    play(heir, 3, 1.12)
-    assert figures(heir) == {"played_ms": 160, "flushed_ms": 310}
-    assert (heir.queued.count, heir.barge_in.spread().max) == (8, 20.0)
