@@ -19,7 +19,7 @@ from media.playout import Playout
 from media.reorder import Reorder
 from media.reporting import Received, Sent
 from media.srtp import Refused, SrtpSession
-from media.turns import TurnMeter
+from media.turns import STRIDE, TurnMeter
 from media.uplink import DROP, Uplink
 from media.wire import NearReport, NearSpec, SrtpKeys
 
@@ -197,7 +197,8 @@ class NearEnd:
                 self.malformed += 1
                 return None
         codec, uplink = self.codec, self.uplink
-        self.turns.caller(line, now)
+        if not packet.sequence % STRIDE:
+            self.turns.caller(line, self._last, self._before, now)
         if self._inband is not None:
             self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
@@ -261,7 +262,7 @@ class NearEnd:
                 heard = self._silence
             self._timestamp = (self._timestamp + step) & 0xFFFFFFFF
             self._octets += len(out[-1]) - rtp.HEADER_BYTES if spec.receives else 0
-            if heard is not self._silence:
+            if heard is not self._silence and (self.turns.is_awaited or not self._sequence % STRIDE):
                 self.turns.agent(heard, now)
             if self.on_air is not None:
                 self.on_air(heard)

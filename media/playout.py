@@ -54,6 +54,7 @@ class Playout:
         "_crest",
         "_cut_every",
         "_cut_frames",
+        "_deep",
         "_dip",
         "_dry_s",
         "_dry_since",
@@ -76,7 +77,6 @@ class Playout:
         "missed_by",
         "overflow_ms",
         "played_ms",
-        "queued",
         "sends_ahead",
         "underruns",
         "waited",
@@ -121,12 +121,21 @@ class Playout:
         self.drained_ms = 0
         self.underruns = 0
         self.down = Histogram()
-        self.queued = Histogram()
+        self._deep = Histogram()
+        "Of frames that waited behind others by intent."
         self.barge_in = Histogram()
 
     def __len__(self) -> int:
         """Frames that are waiting, the unfinished one included."""
         return len(self._frames) + (1 if self._carry else 0)
+
+    @property
+    def queued(self) -> Histogram:
+        """How long frames have waited, all of them."""
+        both = Histogram()
+        both.merge(self.down)
+        both.merge(self._deep)
+        return both
 
     def successor(self, codec: Codec, ptime_ms: int, *, sends_ahead: bool) -> Playout:
         """The queue after a change of codec, ptime or far end: what waits is converted, the figures run on."""
@@ -134,7 +143,7 @@ class Playout:
         if codec is self._codec and ptime_ms == self._ptime_ms:
             return self
         heir = Playout(codec, ptime_ms, sends_ahead=sends_ahead)
-        for name in ("down", "queued", "barge_in", *COUNTERS):
+        for name in ("down", "_deep", "barge_in", *COUNTERS):
             setattr(heir, name, getattr(self, name))
         heir._flushed_at = self._flushed_at
         heir._dry_since = self._dry_since
@@ -189,11 +198,12 @@ class Playout:
             self._watch_depth(now)
         frame, arrived, fresh = self._frames.popleft()
         waited = now - arrived
-        self.queued.add(waited)
         if fresh or not self.sends_ahead:
             self.down.add(waited)
             if self._target == 1 or not self._frames:  # behind frames that stand by intent the phase is not to be seen
                 self.waited = waited
+        else:
+            self._deep.add(waited)
         if self._dry_since is not None:
             if now - self._dry_since < SAME_UTTERANCE_S:
                 self.underruns += 1

@@ -98,6 +98,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     "Listen for digits in the caller's audio too, for trunks that send no telephone-events."
     drain_ms: int = 10000
     "The agent's last words may take at most this long before the call is ended all the same."
+    figures_ms: int = 5000
+    "How often the worker adds up what its calls have counted, and tells it."
 
 
 class Setup(Command):
@@ -149,8 +151,6 @@ class ReportCall(Command):
 
 
 class Ping(Command):
-    """Answered by Pong at once, and by Figures when they have been gathered."""
-
     number: int
 
 

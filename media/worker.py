@@ -58,7 +58,7 @@ class Worker:
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._opened = 0
         self._ledger = Ledger()
-        self._survey: asyncio.Task[None] | None = None
+        self._books = self._loop.create_task(self._keep_books())
         self._disk = ThreadPoolExecutor(1, "recording")
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self.done = asyncio.Event()
@@ -112,8 +112,6 @@ class Worker:
             case wire.Ping(number=number):
                 used = resource.getrusage(resource.RUSAGE_SELF)
                 self.emit(wire.Pong(number=number, calls=len(self._calls), cpu_s=used.ru_utime + used.ru_stime))
-                if self._survey is None or self._survey.done():
-                    self._survey = self._loop.create_task(self._tell_figures())
             case wire.Stop():
                 self.stop()
             case wire.CloseCall(call=name):
@@ -121,8 +119,11 @@ class Worker:
             case _:
                 self._tell(command)
 
-    async def _tell_figures(self) -> None:
-        self.emit(await self._ledger.survey(self._opened, self._calls.values()))
+    async def _keep_books(self) -> None:
+        """For as long as the worker lives: without it the calls' figures would never be sorted."""
+        while True:
+            await asyncio.sleep(self._options.figures_ms / 1000)
+            self.emit(await self._ledger.survey(self._opened, self._calls.values()))
 
     def _tell(self, command: wire.StartNear | wire.Digit | wire.EndFar | wire.ReportCall) -> None:
         """Commands for one call that stands. A call that is gone already is nobody's mistake: a BYE crossed it."""
@@ -225,8 +226,7 @@ class Worker:
         """Close every call and end the process."""
         for name in list(self._calls):
             self._close(name)
-        if self._survey is not None:
-            self._survey.cancel()
+        self._books.cancel()
         self._alarm.close()
         self._loop.remove_reader(self._control.fileno())
         self.done.set()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import pytest
 from msgspec.structs import fields
 
 from media import wire
@@ -89,6 +90,13 @@ async def test_calls_that_end_during_a_survey_are_counted_once() -> None:
     first.then = both_end
     assert (await ledger.survey(2, [first, second])).near["lost"] == 11
     assert (await ledger.survey(2, [])).near["lost"] == 11
+
+
+async def test_one_call_that_cannot_be_counted_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    broken = Call(lost=1)
+    broken.then = lambda: 1 / 0  # type: ignore[assignment]
+    assert (await Ledger().survey(2, [broken, Call(sent_ms=20)])).far["sent_ms"] == 20
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 async def test_the_loop_gets_its_turn_after_every_call() -> None:

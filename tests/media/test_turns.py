@@ -9,7 +9,7 @@ import pytest
 
 from media.codecs import CODECS, Codec
 from media.playout import Playout
-from media.turns import TurnMeter
+from media.turns import STRIDE, TurnMeter
 from tests.helpers.nearend import PCMU, SDP, START, near_end, packet, spec
 
 FRAME_S = 0.02
@@ -24,18 +24,23 @@ def sound(codec: Codec, level: int) -> bytes:
 class Talk:
     """Both sides, frame by frame: `#` loud, `.` silent, `-` low noise, ` ` no packet at all."""
 
-    def __init__(self, name: str = "PCMU") -> None:
+    def __init__(self, name: str = "PCMU", phase: int = 0) -> None:
         codec = CODECS[name]
         self.meter = TurnMeter(codec)
         self.frames = {"#": sound(codec, 8000), ".": sound(codec, 0), "-": sound(codec, 300)}
         self.now = 1000.0
+        self.count = phase
+        self.heard = [b"", b""]
 
     def go(self, caller: str, agent: str) -> list[int]:
         """The turns so far, in frames."""
         for up, down in zip(caller, agent, strict=True):
+            self.count += 1
             if up != " ":
-                self.meter.caller(self.frames[up], self.now)
-            if down != " ":
+                if not self.count % STRIDE:
+                    self.meter.caller(self.frames[up], self.heard[-1], self.heard[-2], self.now)
+                self.heard.append(self.frames[up])
+            if down != " " and (self.meter.is_awaited or not self.count % STRIDE):
                 self.meter.agent(self.frames[down], self.now)
             self.now += FRAME_S
         spread = self.meter.latency.spread()
@@ -47,19 +52,18 @@ def test_a_turn_is_from_the_last_loud_packet_to_the_first_loud_frame(name: str) 
     assert Talk(name).go("#" * 20 + "." * 30 + "." * 5, "." * 20 + "." * 30 + "#" * 5) == [1, 31]
 
 
+@pytest.mark.parametrize("phase", range(STRIDE))
 @pytest.mark.parametrize(
     ("caller", "agent", "turns"),
     [
-        # who is not there at all is as silent as he who sends silence
-        ("#" * 20 + " " * 40, " " * 50 + "#" * 10, [1, 31]),
         # noise is no speech, on neither side
         ("-" * 20 + "." * 40, "." * 50 + "#" * 10, []),
         ("#" * 20 + "-" * 40, "-" * 50 + "#" * 10, [1, 31]),
         # nor is a click
-        ("#" * 4 + "." * 40, "." * 34 + "#" * 10, []),
-        ("#" * 5 + "." * 40, "." * 35 + "#" * 10, [1, 31]),
+        ("#" * 3 + "." * 40, "." * 33 + "#" * 10, []),
+        ("#" * 6 + "." * 40, "." * 36 + "#" * 10, [1, 31]),
         # a click long before the next one does not make a word of both
-        ("##" + "." * 55 + "####" + "." * 39, "." * 90 + "#" * 10, []),
+        ("###" + "." * 55 + "###" + "." * 39, "." * 90 + "#" * 10, []),
         # a pause inside the caller's speech belongs to it
         ("#" * 10 + "." * 8 + "#" * 10 + "." * 22, "." * 40 + "#" * 10, [1, 13]),
         # who begins at once has not waited for the end
@@ -80,9 +84,16 @@ def test_a_turn_is_from_the_last_loud_packet_to_the_first_loud_frame(name: str) 
         ),
     ],
 )
-def test_what_is_a_turn(caller: str, agent: str, turns: list[int]) -> None:
+def test_what_is_a_turn(caller: str, agent: str, turns: list[int], phase: int) -> None:
+    """Whichever of the packets happen to be looked at."""
     width = max(len(caller), len(agent))
-    assert Talk().go(caller.ljust(width), agent.ljust(width)) == turns
+    assert Talk(phase=phase).go(caller.ljust(width), agent.ljust(width)) == turns
+
+
+@pytest.mark.parametrize(("phase", "frames"), [(0, 33), (1, 31), (2, 32)])
+def test_a_line_that_stops_with_the_speech(phase: int, frames: int) -> None:
+    """Silence suppression: there is no packet after the last loud one that would make us look at it."""
+    assert Talk(phase=phase).go("#" * 20 + " " * 40, " " * 50 + "#" * 10) == [1, frames]
 
 
 def test_a_change_of_codec_changes_what_is_quiet() -> None:

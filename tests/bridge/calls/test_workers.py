@@ -61,7 +61,7 @@ async def heard() -> Heard:
 @pytest.fixture
 async def pool(heard: Heard) -> AsyncIterator[WorkerPool]:
     """Two real workers."""
-    options = wire.WorkerOptions(first_port=31000, last_port=31099)
+    options = wire.WorkerOptions(first_port=31000, last_port=31099, figures_ms=50)
     two = WorkerPool(2, options, dialects="", care=Care(ping_s=0.1, stop_s=5.0))
     await two.start(heard)
     yield two
