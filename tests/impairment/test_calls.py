@@ -152,7 +152,7 @@ async def test_loss_doubles_and_swaps_both_ways(codec: str) -> None:
         assert is_balanced(report, 150 - lost)
         assert report.far.concealed_ms >= lost * 20
         heard = call.up().first(2.9)
-        assert heard.off_ms() <= 2 * 20 + 35 + MACHINE_MS
+        assert heard.off_ms() <= 3 * 20 + 45 + MACHINE_MS  # holes that lie close together
         assert heard.silent_ms() == 0
         # What is lost on the way down is nobody's to conceal but the caller's; the rest stands in its place.
         echoed = call.down()
