@@ -9,8 +9,8 @@ from bridge.bench.assemble import step
 from bridge.bench.rig import Trouble
 
 
-@pytest.mark.skipif(not beside.installed(), reason="baresip is not installed")
 async def test_baresip_echoes_every_call_to_itself(tmp_path: Path) -> None:
+    assert beside.installed(), "baresip is not installed; `make test` does it"
     run = await beside.against_baresip(3, 1.0, tmp_path)
     done = step("baresip", 3, run)
     assert (done.calls_failed, done.packets_lost, done.marks_lost) == (0, 0, 0)
