@@ -24,7 +24,7 @@ import uvloop
 
 from sip import messages as m
 from sip.border import SipError
-from sip.endpoint import Endpoint
+from sip.stack.endpoint import Endpoint
 
 log = logging.getLogger("sip")
 
