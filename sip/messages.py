@@ -16,52 +16,12 @@ from typing import Literal
 
 import msgspec
 
+from sip.options import EndpointOptions as EndpointOptions
+from sip.options import Target as Target
+from sip.options import TrunkAccount as TrunkAccount
+
 MAX_MESSAGE_BYTES = 65536
 "Larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000) with room to spare."
-
-
-class TrunkAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One SIP partner as the SIP stack sees it."""
-
-    name: str
-    kind: Literal["peer", "register"]
-    "`peer`: known by its source address. `register`: we register with digest; calls come over that registration."
-    sources: tuple[str, ...] = ()
-    "Addresses or CIDR ranges that may send us INVITEs. For `register` the registrar's own address is always included."
-    domain: str = ""
-    "Host part of our own identity (From) on this trunk, and of the request URI when dialling a bare number."
-    registrar: str = ""
-    "SIP URI of the registrar, e.g. `sip:sip.partner.example:5060;transport=udp`. Only for `register`."
-    username: str = ""
-    password: str = ""
-    realm: str = "*"
-    proxy: str = ""
-    "Outbound proxy URI, empty for none. Outbound calls of a `peer` trunk go here too."
-    expires_s: int = 300
-    retry_s: int = 5
-    "First wait after a failed registration; grows with dice up to 60 times this."
-
-    def __repr__(self) -> str:  # the password must not reach a log
-        return f"<TrunkAccount {self.name} {self.kind} {self.registrar or ','.join(self.sources)}>"
-
-
-class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The SIP stack itself."""
-
-    host: str = "127.0.0.1"
-    public_host: str = ""
-    "What we write into Contact and Via when it differs from `host` (NAT). Empty: `host`."
-    udp_port: int = 5060
-    "0: any free port, told by `Started`. -1: no UDP."
-    tcp_port: int = 5060
-    "0: any free port. -1: no TCP."
-    max_calls: int = 1024
-    transaction_timeout_ms: int = 8000
-    "PJSIP's tsx.td: how long a dead peer is waited for, and how long an answered INVITE is remembered (60 kB each)."
-    user_agent: str = "Puente"
-    name_servers: tuple[str, ...] = ()
-    "Without one PJSIP resolves names with a blocking call (reference: pjsip notes); addresses need none."
-    log_level: int = 2
 
 
 # --- control -> sip -------------------------------------------------------------------------------------------------
@@ -147,6 +107,79 @@ class Dial(Command):
     "Which account to use. Empty: the first `peer` trunk, or a nameless local account when there is none."
     from_user: str = "puente"
     headers: tuple[tuple[str, str], ...] = ()
+    from_uri: str = ""
+    'Who is calling, when the trunk wants more than a user name: `"Name" <sip:+49...@host>` or an anonymous URI.'
+    target: Target | None = None
+    "Which of the trunk's addresses is to be tried. None: the first."
+    replaces: str = ""
+    "Another call of ours whose peer is to take this one in its place (RFC 3891)."
+
+
+class Reinvite(Command):
+    """Offer anew inside a call (re-INVITE, or UPDATE where no INVITE may be sent).
+
+    Followed by `Negotiated` or `ReofferRefused`. Glare (491) is waited out and tried again here (RFC 3261, 14.1).
+    """
+
+    call: str
+    sdp: str
+
+
+class SendInfoDigit(Command):
+    """One DTMF digit by SIP INFO, for peers without telephone-event."""
+
+    call: str
+    digit: str
+    duration_ms: int = 160
+
+
+class Refer(Command):
+    """Ask the peer to call somebody else (RFC 3515). Followed by `ReferProgress` until one is final.
+
+    With `replaces`, the name of another call of ours, the peer is to take that call's place (attended, RFC 5589, 7).
+    """
+
+    call: str
+    to_uri: str
+    replaces: str = ""
+    referred_by: str = ""
+
+
+class AnswerRefer(Command):
+    """Answers `Referred`: 202, or a refusal. After 202 the referrer is told by `NotifyRefer`."""
+
+    call: str
+    status: int = 202
+
+
+class NotifyRefer(Command):
+    """How the call that the peer asked for fares; a final `status` ends the subscription (RFC 3515, 2.4.5)."""
+
+    call: str
+    status: int
+    reason: str = ""
+
+
+class SetTrunks(Command):
+    """The whole list anew, after a reload. Calls of a trunk that is gone go on. Answered by `TrunksSet`."""
+
+    trunks: tuple[TrunkAccount, ...]
+
+
+class SetTargets(Command):
+    """Where a partner is now. Its registration moves at once when its target is no longer among them."""
+
+    trunk: str
+    targets: tuple[Target, ...]
+
+
+class Probe(Command):
+    """One OPTIONS to one address of a partner. Answered by `Probed` with the same number, within `timeout_ms`."""
+
+    trunk: str
+    target: Target
+    number: int
+    timeout_ms: int = 2000
 
 
 class Ping(Command):
@@ -172,6 +205,7 @@ class Started(Event):
     udp_port: int
     tcp_port: int
     "-1 for a transport that is off."
+    tls_port: int = -1
 
 
 class StartFailed(Event):
@@ -195,6 +229,9 @@ class Incoming(Event):
     "SDP as text, empty when the INVITE had none."
     headers: tuple[tuple[str, str], ...] = ()
     "X-* headers, P-Asserted-Identity, Diversion, User-Agent: what routing may want. At most 32."
+    replaces: str = ""
+    "Our call that this one is to take the place of (RFC 3891), already found by its Call-ID and tags."
+    matched_by: Literal["address", "account", "digest"] = "address"
 
 
 class Ringing(Event):
@@ -253,6 +290,59 @@ class Ended(Event):
     status: int
     reason: str
     by: Literal["remote", "local", "error"]
+    contacts: tuple[str, ...] = ()
+    "Of a 3xx: where else to try, best first (RFC 3261, 8.1.3.4)."
+    retry_after_s: int = 0
+    "What a 503, 480 or 486 said."
+
+
+class ReofferRefused(Event):
+    """A `Reinvite` was not taken. The call goes on as it was."""
+
+    call: str
+    status: int
+
+
+class Referred(Event):
+    """The peer asks us to call somebody else (RFC 3515). To be answered by `AnswerRefer`."""
+
+    call: str
+    to_uri: str
+    "Without the Replaces that it may have held."
+    replaces: str = ""
+    "Our call that the new one is to take the place of, if the Replaces named one of ours."
+    replaces_header: str = ""
+    "Else the header, to be sent along in the INVITE (RFC 5589, 7)."
+    referred_by: str = ""
+
+
+class ReferProgress(Event):
+    """What became of a `Refer`: first the answer to it, then what the peer's NOTIFYs tell."""
+
+    call: str
+    status: int
+    reason: str
+    final: bool
+    "No more will come. A final 2xx: the peer talks to the other; a final 4xx-6xx: the call is still ours."
+
+
+class TrunksSet(Event):
+    """`SetTrunks` is done. `problems`: a sentence for each trunk that could not be set up."""
+
+    problems: tuple[str, ...] = ()
+
+
+class Probed(Event):
+    """Any answer proves a living partner; 408 and 503 with `by` local mean that none came."""
+
+    trunk: str
+    target: Target
+    number: int
+    status: int
+    took_ms: float
+    answered: bool
+    "The partner itself has answered: it lives, even when it does not like OPTIONS."
+    why: str = ""
 
 
 class Registration(Event):
@@ -264,6 +354,8 @@ class Registration(Event):
     reason: str
     expires_s: int
     retry_in_s: float = 0.0
+    target: Target | None = None
+    "Who was asked."
 
 
 class Dropped(Event):
@@ -293,7 +385,26 @@ class Pong(Event):
     "Calls that stand or ring in the stack."
 
 
-AnyCommand = Start | Ring | Answer | Refuse | AnswerReoffer | RefuseReoffer | Hangup | Dial | Ping | Stop
+AnyCommand = (
+    Start
+    | Ring
+    | Answer
+    | Refuse
+    | AnswerReoffer
+    | RefuseReoffer
+    | Hangup
+    | Dial
+    | Reinvite
+    | SendInfoDigit
+    | Refer
+    | AnswerRefer
+    | NotifyRefer
+    | SetTrunks
+    | SetTargets
+    | Probe
+    | Ping
+    | Stop
+)
 AnyEvent = (
     Started
     | StartFailed
@@ -303,8 +414,13 @@ AnyEvent = (
     | Confirmed
     | Negotiated
     | Reoffer
+    | ReofferRefused
+    | Referred
+    | ReferProgress
     | InfoDigit
     | Ended
+    | TrunksSet
+    | Probed
     | Registration
     | Dropped
     | RefusedByStack

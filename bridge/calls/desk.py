@@ -112,7 +112,7 @@ class Desk:
                 log.warning("! dropped %d x %s from %s: %s", event.count, event.method, event.source, event.why)
             case sip.RefusedByStack():
                 log.warning("! refused by the SIP stack: %s from %s: %s", event.status, event.source, event.why)
-            case sip.Pong():
+            case sip.Pong() | sip.Probed() | sip.TrunksSet():
                 pass
             case _:
                 self._feed(event.call, event)
