@@ -78,6 +78,8 @@ class Desk:
         self.line, self.workers, self.platforms, self.records = line, workers, platforms, records
         self._switchboard, self._clock, self._watch = switchboard, clock, watch
         self._sessions: dict[str, Session] = {}
+        self._legs: dict[str, str] = {}
+        "Which call a leg at the sip process is of, where it has another name than the call."
         self._timers: dict[str, list[asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: dict[str, asyncio.Future[CallRecord]] = {}
@@ -115,7 +117,7 @@ class Desk:
             case sip.Pong() | sip.Probed() | sip.TrunksSet():
                 pass
             case _:
-                self._feed(event.call, event)
+                self._feed(self._legs.get(event.call, event.call), event)
 
     def on_worker(self, call: str, event: wire.AnyEvent | WorkerLost) -> None:
         self._feed(call, event)
@@ -201,6 +203,8 @@ class Desk:
             match command:
                 case ToSip(message):
                     self._log_out(session, message)
+                    if isinstance(message, sip.Dial) and message.call != session.call:
+                        self._legs[message.call] = session.call
                     self.line.send(message)
                 case ToWorker(wire.OpenCall() as message):
                     self._log_out(session, message)
@@ -270,6 +274,7 @@ class Desk:
             handle.cancel()
         self.workers.release(session.call)
         self._sessions.pop(session.call, None)
+        self._legs = {leg: call for leg, call in self._legs.items() if call != session.call}
         log.info("= ended %s", summary(record), extra={"call": session.call})
         if not self._sessions:
             self._empty.set()

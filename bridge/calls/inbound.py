@@ -61,7 +61,7 @@ class InboundSession(Session):
         except NotAcceptable as error:
             self.finish(error.end())
             return self._out
-        self.tell_line(sip.Ring(call=self.call))
+        self.tell_line(sip.Ring(call=self.leg))
         self.mark("ringing")
         self.open_media()
         self.ask(*self.hunt.start(now), Arm(RingTimeout(), self.settings.ring_timeout_ms))
@@ -123,7 +123,7 @@ class InboundSession(Session):
     # --- the line ---
 
     def _answer(self) -> None:
-        self.tell_line(sip.Answer(call=self.call, sdp=self.near.answer()))
+        self.tell_line(sip.Answer(call=self.leg, sdp=self.near.answer()))
         self.mark("answered")
         self.state = State.ANSWERING
         self.start_near()
@@ -142,13 +142,13 @@ class InboundSession(Session):
     def on_early_reoffer(self, reoffer: sip.Reoffer) -> None:
         """An offer while the INVITE's own has no answer yet (RFC 3261, 14.2; RFC 3311, 5.2)."""
         if not reoffer.answered:
-            self.tell_line(sip.RefuseReoffer(call=self.call, status=491))
+            self.tell_line(sip.RefuseReoffer(call=self.leg, status=491))
 
     def last_word(self, end: End, was_answered: bool) -> sip.Command:
         if was_answered:
-            return sip.Hangup(call=self.call, reason=end.reason)
+            return sip.Hangup(call=self.leg, reason=end.reason)
         status = end.sip_status or 503
-        return sip.Refuse(call=self.call, status=status, reason="", retry_after_s=end.retry_after_s)
+        return sip.Refuse(call=self.leg, status=status, reason="", retry_after_s=end.retry_after_s)
 
     def let_go(self, end: End) -> None:
         self.ask(*self.hunt.give_up(end, self._now))

@@ -82,6 +82,8 @@ class Session:
         self, call: str, direction: Literal["inbound", "outbound"], settings: CallSettings, now: float, started_at: str
     ) -> None:
         self.call, self.settings = call, settings
+        self.leg = call
+        "The name of our dialog at the sip process. Another one after a transfer, or when another trunk is tried."
         self.state = State.RINGING
         self.end: End | None = None
         self.near = NearSide(settings.codecs, settings.public_host, settings.srtp)
@@ -104,13 +106,17 @@ class Session:
         return ""
 
     def feed(self, received: Input, now: float) -> list[Command]:
-        handler = self.TABLE[self.state].get(type(received))
-        if handler is None:
-            self.ignored += 1
-            return []
         self._now, self._out = now, []
-        handler(self, received)
+        if isinstance(received, sip.Event) and getattr(received, "call", self.leg) != self.leg:
+            self.on_other_leg(received)
+        elif handler := self.TABLE[self.state].get(type(received)):
+            handler(self, received)
+        else:
+            self.ignored += 1
         return self._out
+
+    def on_other_leg(self, event: sip.Event) -> None:
+        """For subclasses: a dialog that was ours, or is to be. By itself it does nothing to the call."""
 
     def crash(self, detail: str, now: float) -> list[Command]:
         """A bug of ours: the call is ended as well as can be, the others go on."""
@@ -169,7 +175,7 @@ class Session:
 
     def last_word(self, end: End, was_answered: bool) -> sip.Command:
         status = 0 if was_answered else end.sip_status
-        return sip.Hangup(call=self.call, status=status, reason=end.reason)
+        return sip.Hangup(call=self.leg, status=status, reason=end.reason)
 
     def let_go(self, end: End) -> None:
         """For subclasses: give back what only they know of."""
@@ -234,16 +240,16 @@ class Session:
         """Hold, resume, a new address, another codec (RFC 3264, 8). A bad one leaves everything as it was."""
         if not reoffer.sdp:
             if not reoffer.answered:
-                self.tell_line(sip.AnswerReoffer(call=self.call, sdp=self.near.offer()))
+                self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=self.near.offer()))
             return
         try:
             self.near.take_offer(reoffer.sdp, answered=reoffer.answered)
         except NotAcceptable:
             if not reoffer.answered:
-                self.tell_line(sip.RefuseReoffer(call=self.call, status=488))
+                self.tell_line(sip.RefuseReoffer(call=self.leg, status=488))
             return
         if not reoffer.answered:
-            self.tell_line(sip.AnswerReoffer(call=self.call, sdp=self.near.answer()))
+            self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=self.near.answer()))
         self.start_near()
 
     def on_negotiated(self, negotiated: sip.Negotiated) -> None:
