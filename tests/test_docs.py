@@ -39,7 +39,7 @@ KEYS = [(name, field) for name, struct in sections() for field in struct.__struc
 
 def test_all_tables_are_found() -> None:
     assert [name for name, _ in sections()] == [
-        *("sip", "media", "trunks", "platforms", "routes", "records", "web", "log")
+        *("sip", "media", "trunks", "platforms", "routes", "outbound", "costs", "records", "web", "log")
     ]
     assert ("routes", RouteSection) in sections()
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from bridge.config.checks import check
 from bridge.config.secrets import DEVELOPMENT_KEY, SecretMissing, api_key, secret
 from bridge.config.sections import (
+    CallerIdSection,
     Config,
+    CostsSection,
     LogSection,
     MediaSection,
+    OutboundSection,
     PlatformSection,
     RecordsSection,
     RouteSection,
@@ -30,9 +33,12 @@ from bridge.errors import ConfigError
 
 __all__ = [
     "DEVELOPMENT_KEY",
+    "CallerIdSection",
     "Config",
+    "CostsSection",
     "LogSection",
     "MediaSection",
+    "OutboundSection",
     "PlatformSection",
     "RecordsSection",
     "RouteSection",

@@ -1,23 +1,26 @@
-"""What is wrong with settings that no single field can tell. Pure, but for a look at secrets and directories."""
+"""What is wrong with settings that no single field can tell. Pure, but for a look at secrets and directories.
+
+Trunks and routes have files of their own beside this one.
+"""
 
 from __future__ import annotations
 
 import ipaddress
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge.config.secrets import SecretMissing, is_address, is_local, secret
-from bridge.config.sections import Config, PlatformSection, RouteSection, SipSection, TrunkSection, WebSection
+from bridge.config.parts import Found, check_currency, check_directory, check_file, check_price, check_secret
+from bridge.config.route_checks import check_platform_names, check_routes
+from bridge.config.secrets import KEYED, is_address, is_local
+from bridge.config.sections import Config, PlatformSection, SipSection, TrunkSection, WebSection
 from bridge.config.toml_lines import Path as Key
-from bridge.config.toml_reader import nearest
-
-Found = Iterator[tuple[Key, str]]
+from bridge.config.trunk_checks import check_country, check_trunk, check_trunks_together, is_server
 
 RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("sip", "udp_port"): (-1, 65535),
     ("sip", "tcp_port"): (-1, 65535),
+    ("sip", "tls_port"): (-1, 65535),
     ("sip", "max_calls"): (1, 2048),
     ("sip", "transaction_timeout_ms"): (500, 64000),
     ("sip", "log_level"): (0, 5),
@@ -26,8 +29,16 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("media", "port_rest_s"): (0, 3600),
     ("media", "quiet_after_ms"): (1000, 3_600_000),
     ("media", "drain_ms"): (0, 120_000),
+    ("trunks", "order"): (0, 1000),
+    ("trunks", "max_calls"): (0, 100_000),
+    ("trunks", "calls_per_s"): (0, 10_000),
+    ("trunks", "keep_alive_s"): (0, 600),
+    ("trunks", "probe_every_s"): (0, 300),
     ("trunks", "expires_s"): (30, 86400),
     ("trunks", "retry_s"): (1, 3600),
+    ("trunks", "session_expires_s"): (90, 86400),
+    ("trunks", "min_se_s"): (90, 86400),
+    ("trunks", "ring_timeout_ms"): (0, 180_000),
     ("platforms", "rate_hz"): (8000, 48000),
     ("platforms", "client_buffer_ms"): (0, 120_000),
     ("platforms", "max_duration_s"): (10, 43200),
@@ -35,9 +46,13 @@ RANGES: dict[tuple[str, str], tuple[float, float]] = {
     ("platforms", "connect_timeout_ms"): (100, 30000),
     ("platforms", "max_calls"): (0, 100_000),
     ("routes", "ring_timeout_ms"): (1000, 180_000),
+    ("outbound", "ring_timeout_ms"): (1000, 180_000),
+    ("outbound", "setup_timeout_ms"): (500, 30_000),
+    ("outbound", "attempts"): (1, 20),
     ("web", "port"): (-1, 65535),
 }
-"Section and key: smallest and largest. 2048 calls is what our build of PJSIP is made for."
+"""Section and key: smallest and largest. 2048 calls is what our build of PJSIP is made for; 90 s is the least that a
+session timer may have (RFC 4028, 5)."""
 
 
 def check(config: Config, environ: Mapping[str, str]) -> Found:
@@ -45,7 +60,8 @@ def check(config: Config, environ: Mapping[str, str]) -> Found:
     yield from _check_sip(config.sip)
     yield from _check_media(config)
     for place, trunk in enumerate(config.trunks):
-        yield from _check_trunk(("trunks", place), trunk, environ)
+        yield from check_trunk(("trunks", place), trunk, config.sip, environ)
+    yield from check_trunks_together(config.trunks)
     for place, platform in enumerate(config.platforms):
         yield from _check_platform(("platforms", place), platform, environ)
     yield from _check_names("trunks", config.trunks)
@@ -54,9 +70,14 @@ def check(config: Config, environ: Mapping[str, str]) -> Found:
         yield ("trunks",), "no trunk: calls from unknown addresses are dropped, so nobody could call"
     if not config.platforms:
         yield ("platforms",), "no platform: there is nobody to take a call"
-    yield from _check_routes(config)
+    yield from check_routes(config)
+    if config.outbound.country:
+        yield from check_country(("outbound", "country"), config.outbound.country)
+    yield from check_platform_names(("outbound", "platforms"), config.outbound.platforms, config.platforms)
+    yield from check_price(("costs", "single_provider_per_minute"), config.costs.single_provider_per_minute)
+    yield from check_currency(("costs", "currency"), config.costs.currency)
     if config.records.path:
-        yield from _check_directory(("records", "path"), Path(config.records.path).parent)
+        yield from check_directory(("records", "path"), Path(config.records.path).parent)
     yield from _check_web(config.web, environ)
 
 
@@ -71,8 +92,15 @@ def _check_ranges(config: Config) -> Found:
 
 
 def _check_sip(sip: SipSection) -> Found:
-    if sip.udp_port == sip.tcp_port == -1:
-        yield ("sip", "udp_port"), "UDP and TCP are both off"
+    if sip.udp_port == sip.tcp_port == sip.tls_port == -1:
+        yield ("sip", "udp_port"), "UDP, TCP and TLS are all off"
+    if sip.tls_port >= 0 and not (sip.tls_certificate_file and sip.tls_key_file):
+        yield ("sip", "tls_port"), "TLS takes a certificate of ours: set tls_certificate_file and tls_key_file"
+    for key in ("tls_certificate_file", "tls_key_file", "tls_ca_file"):
+        yield from check_file(("sip", key), getattr(sip, key))
+    for server in sip.name_servers:
+        if not is_server(server):
+            yield ("sip", "name_servers"), f"`{server}` is no IP address, nor one with a port"
     for key in ("host", "public_host"):
         if (value := getattr(sip, key)) and not is_address(value):
             yield ("sip", key), f"`{value}` is no IP address"
@@ -93,7 +121,7 @@ def _check_media(config: Config) -> Found:
     if len(set(media.codecs)) < len(media.codecs):
         yield ("media", "codecs"), "names a codec twice"
     if media.recording_dir:
-        yield from _check_directory(("media", "recording_dir"), Path(media.recording_dir))
+        yield from check_directory(("media", "recording_dir"), Path(media.recording_dir))
     first, last = media.rtp_first_port, media.rtp_last_port
     if first > last:
         yield ("media", "rtp_last_port"), f"is below rtp_first_port ({first})"
@@ -103,68 +131,64 @@ def _check_media(config: Config) -> Found:
         yield ("sip", "udp_port"), f"lies within the RTP ports {first}-{last}"
 
 
-def _check_trunk(path: Key, trunk: TrunkSection, environ: Mapping[str, str]) -> Found:
-    yield from _check_secret((*path, "password"), trunk.password_env, trunk.password_file, environ)
-    for source in trunk.sources:
-        try:
-            ipaddress.ip_network(source, strict=False)
-        except ValueError:
-            yield (*path, "sources"), f"`{source}` is neither an address nor a CIDR range"
-    if trunk.kind == "peer":
-        if not trunk.sources:
-            yield (*path, "sources"), "a peer is known by its source address: name at least one"
-        return
-    if not trunk.registrar.startswith(("sip:", "sips:")):
-        yield (*path, "registrar"), "a registering trunk needs a registrar, e.g. `sip:sip.partner.example:5060`"
-    if not trunk.username:
-        yield (*path, "username"), "a registering trunk needs a user name"
-    if not (trunk.password_env or trunk.password_file):
-        yield (*path, "password_env"), "a registering trunk needs password_env or password_file"
-
-
 def _check_platform(path: Key, platform: PlatformSection, environ: Mapping[str, str]) -> Found:
-    yield from _check_secret((*path, "api_key"), platform.api_key_env, platform.api_key_file, environ)
-    if not (platform.api_key_env or platform.api_key_file or is_local(platform.url)):
+    yield from check_secret((*path, "api_key"), platform.api_key_env, platform.api_key_file, environ)
+    has_key = bool(platform.api_key_env or platform.api_key_file)
+    if platform.kind in KEYED and not (has_key or is_local(platform.url)):
         yield (*path, "api_key_env"), "needs api_key_env or api_key_file"
-    if platform.url and urlsplit(platform.url).scheme not in ("http", "https"):
-        yield (*path, "url"), "must begin with https:// (or http://)"
-    elif urlsplit(platform.url).scheme == "http" and not is_local(platform.url):
-        yield (*path, "url"), "http:// would send the API key in the clear; only a platform on this machine may have it"
-    if platform.kind == "ultravox" and platform.encoding == "mulaw":
-        yield (*path, "encoding"), "Ultravox knows s16le only"
+    plain, secure = ("ws", "wss") if platform.kind == "twilio" else ("http", "https")
+    scheme = urlsplit(platform.url).scheme
+    if platform.url and scheme not in (plain, secure):
+        yield (*path, "url"), f"must begin with {secure}:// (or {plain}://)"
+    elif scheme == plain and not is_local(platform.url) and (has_key or platform.kind in KEYED):
+        problem = f"{plain}:// would send the API key in the clear; only a platform on this machine may have it"
+        yield (*path, "url"), problem
     if platform.encoding == "mulaw" and platform.rate_hz != 8000:
         yield (*path, "rate_hz"), "mulaw has 8000 Hz"
-    if platform.kind == "ultravox" and not (platform.agent or platform.prompt or platform.options):
+    yield from KINDS[platform.kind](path, platform)
+
+
+def _check_ultravox(path: Key, platform: PlatformSection) -> Found:
+    if platform.encoding == "mulaw":
+        yield (*path, "encoding"), "Ultravox knows s16le only"
+    if not (platform.agent or platform.prompt or platform.options):
         yield (*path, "agent"), "Ultravox needs an agent or a prompt"
-    if platform.kind == "vapi" and not (platform.agent or platform.options):
+
+
+def _check_vapi(path: Key, platform: PlatformSection) -> Found:
+    if not (platform.agent or platform.options):
         yield (*path, "agent"), "VAPI needs the id of an assistant"
 
 
-def _check_routes(config: Config) -> Found:
-    names = {platform.name for platform in config.platforms}
-    earlier: list[RouteSection] = []
-    for place, route in enumerate(config.routes):
-        path: Key = ("routes", place)
-        for name in route.platforms:
-            if name not in names:
-                yield (*path, "platforms"), f"no platform is called `{name}`{nearest(name, names)}"
-        if "*" in route.number[:-1] or not route.number:
-            yield (*path, "number"), "must be a number, or its beginning and one `*`"
-        elif any(_covers(one.number, route.number) for one in earlier):
-            yield (*path, "number"), f"`{route.number}` is never reached: a route above takes these numbers"
-        earlier.append(route)
+def _check_twilio(path: Key, platform: PlatformSection) -> Found:
+    if not platform.url:
+        yield (*path, "url"), "the agent's own ws:// or wss:// address is needed"
+    if ("{api_key}" in platform.url) != (platform.auth == "url"):
+        yield (*path, "auth"), '{api_key} in the url and auth = "url" belong together'
+    elif not (platform.api_key_env or platform.api_key_file) and platform.auth != "bearer":
+        yield (*path, "auth"), f"`{platform.auth}` needs api_key_env or api_key_file"
+    if platform.rate_hz != 8000:
+        yield (*path, "rate_hz"), "Twilio Media Streams has 8000 Hz"
+    for key in ("agent", "prompt", "voice", "model", "greeting"):
+        if getattr(platform, key):
+            problem = "such an agent knows that itself; what it shall be told goes into options.customParameters"
+            yield (*path, key), problem
+
+
+KINDS: dict[str, Callable[[Key, PlatformSection], Found]] = {
+    "ultravox": _check_ultravox,
+    "vapi": _check_vapi,
+    "twilio": _check_twilio,
+}
+"What only one kind of platform asks for."
 
 
 def _check_web(web: WebSection, environ: Mapping[str, str]) -> Found:
-    yield from _check_secret(("web", "token"), web.token_env, web.token_file, environ)
+    yield from check_secret(("web", "token"), web.token_env, web.token_file, environ)
     if not is_address(web.host):
         yield ("web", "host"), f"`{web.host}` is no IP address"
     elif web.port >= 0 and not (ipaddress.ip_address(web.host).is_loopback or web.token_env or web.token_file):
         yield ("web", "host"), f"{web.host} would show the calls to the network: set token_env or token_file"
-
-
-def _covers(above: str, below: str) -> bool:
-    return below.startswith(above[:-1]) if above.endswith("*") else above == below
 
 
 def _check_names(section: str, parts: Sequence[TrunkSection | PlatformSection]) -> Found:
@@ -175,22 +199,3 @@ def _check_names(section: str, parts: Sequence[TrunkSection | PlatformSection]) 
         elif part.name in seen:
             yield (section, place, "name"), f"`{part.name}` is there twice"
         seen.add(part.name)
-
-
-def _check_secret(path: Key, env: str, file: str, environ: Mapping[str, str]) -> Found:
-    """`path` without its ending: both `..._env` and `..._file` belong to it."""
-    *table, stem = path
-    if env and file:
-        yield (*table, f"{stem}_file"), f"is there beside {stem}_env: which one counts?"
-        return
-    try:
-        secret(env, file, environ)
-    except SecretMissing as error:
-        yield (*table, f"{stem}_env" if env else f"{stem}_file"), str(error)
-
-
-def _check_directory(path: Key, directory: Path) -> Found:
-    if not directory.is_dir():
-        yield path, f"{directory} is no directory"
-    elif not os.access(directory, os.W_OK | os.X_OK):
-        yield path, f"{directory} cannot be written to"

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from bridge.config.sections import PlatformSection
 from bridge.errors import BridgeError
 
+KEYED = ("ultravox", "vapi")
+"Kinds that take no call without a key. An agent of one's own need not have any."
 DEVELOPMENT_KEY = "development"
 "Sent to a platform on this machine that has no key set: simulators ask for one and take any."
 
@@ -38,7 +40,7 @@ def secret(env: str, file: str, environ: Mapping[str, str] = os.environ) -> str:
 
 def api_key(platform: PlatformSection, environ: Mapping[str, str] = os.environ) -> str:
     key = secret(platform.api_key_env, platform.api_key_file, environ)
-    return key or (DEVELOPMENT_KEY if is_local(platform.url) else "")
+    return key or (DEVELOPMENT_KEY if is_local(platform.url) and platform.kind in KEYED else "")
 
 
 def is_local(url: str) -> bool:

@@ -160,7 +160,7 @@ class TestChecks:
         ("more", "line", "problem"),
         [
             ("[sip]\nudp_port = 70000", 2, "sip.udp_port: must be from -1 to 65535, not 70000"),
-            ("[sip]\nudp_port = -1\ntcp_port = -1", 2, "sip.udp_port: UDP and TCP are both off"),
+            ("[sip]\nudp_port = -1\ntcp_port = -1", 2, "sip.udp_port: UDP, TCP and TLS are all off"),
             ("[sip]\nhost = 'here'", 2, "sip.host: `here` is no IP address"),
             ("[sip]\nudp_port = 20100", 2, "sip.udp_port: lies within the RTP ports 20000-21999"),
             ("[media]\nworkers = 0", 2, "media.workers: must be -1 (one per core) or from 1 to 64"),
@@ -319,5 +319,6 @@ class TestSecrets:
     def test_settings_hold_no_secret(self) -> None:
         fields = {field.name for kind in (TrunkSection, PlatformSection) for field in msgspec.structs.fields(kind)}
         assert {name for name in fields if "password" in name or "key" in name} == {
-            *("password_env", "password_file", "api_key_env", "api_key_file"),
+            *("password_env", "password_file", "inbound_password_env", "inbound_password_file"),
+            *("api_key_env", "api_key_file"),
         }

@@ -1,0 +1,53 @@
+"""Checks that several sections need: secrets, files, prices. Each yields the path of a key and what is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from bridge.config.secrets import SecretMissing, secret
+from bridge.config.toml_lines import Path as Key
+
+Found = Iterator[tuple[Key, str]]
+
+
+def check_secret(path: Key, env: str, file: str, environ: Mapping[str, str]) -> Found:
+    """`path` without its ending: both `..._env` and `..._file` belong to it."""
+    *table, stem = path
+    if env and file:
+        yield (*table, f"{stem}_file"), f"is there beside {stem}_env: which one counts?"
+        return
+    try:
+        secret(env, file, environ)
+    except SecretMissing as error:
+        yield (*table, f"{stem}_env" if env else f"{stem}_file"), str(error)
+
+
+def check_directory(path: Key, directory: Path) -> Found:
+    if not directory.is_dir():
+        yield path, f"{directory} is no directory"
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield path, f"{directory} cannot be written to"
+
+
+def check_file(path: Key, file: str) -> Found:
+    """An empty name asks for nothing."""
+    if file and not (Path(file).is_file() and os.access(file, os.R_OK)):
+        yield path, f"file {file} cannot be read"
+
+
+def check_price(path: Key, text: str) -> Found:
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        yield path, f"`{text}` is no decimal number, e.g. `0.0080`"
+        return
+    if not (price.is_finite() and price >= 0):
+        yield path, f"`{text}` is no price"
+
+
+def check_currency(path: Key, text: str) -> Found:
+    if not (len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()):
+        yield path, f"`{text}` is no currency code (ISO 4217), e.g. `USD`"

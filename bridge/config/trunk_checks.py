@@ -1,0 +1,130 @@
+"""What is wrong with trunks: each by itself, and all of them together."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from phonenumbers import SUPPORTED_REGIONS
+
+from bridge.config.parts import Found, check_currency, check_price, check_secret
+from bridge.config.secrets import is_address
+from bridge.config.sections import SipSection, TrunkSection
+from bridge.config.toml_lines import Path as Key
+from bridge.config.toml_reader import nearest
+
+E164 = re.compile(r"\+[1-9]\d{1,14}")
+PREFIX = re.compile(r"\+[1-9]\d{0,14}")
+BILLING = re.compile(r"[1-9]\d{0,3}/[1-9]\d{0,3}")
+HOST = re.compile(
+    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))(?::(?P<port>\d+))?"
+)
+SIP_URI = ("sip:", "sips:")
+
+
+def check_trunk(path: Key, trunk: TrunkSection, sip: SipSection, environ: Mapping[str, str]) -> Found:
+    yield from check_secret((*path, "password"), trunk.password_env, trunk.password_file, environ)
+    yield from check_secret(
+        (*path, "inbound_password"), trunk.inbound_password_env, trunk.inbound_password_file, environ
+    )
+    yield from _check_inbound(path, trunk)
+    yield from _check_outbound(path, trunk, sip)
+    yield from _check_money(path, trunk)
+    if len(set(trunk.codecs)) < len(trunk.codecs):
+        yield (*path, "codecs"), "names a codec twice"
+    if trunk.session_expires_s < trunk.min_se_s:
+        yield (*path, "session_expires_s"), f"is below min_se_s ({trunk.min_se_s})"
+    if trunk.public_host and not is_address(trunk.public_host):
+        yield (*path, "public_host"), f"`{trunk.public_host}` is no IP address"
+    if trunk.kind == "register":
+        yield from _check_registering(path, trunk)
+
+
+def _check_inbound(path: Key, trunk: TrunkSection) -> Found:
+    for source in trunk.sources:
+        try:
+            ipaddress.ip_network(source, strict=False)
+        except ValueError:
+            yield (*path, "sources"), f"`{source}` is neither an address nor a CIDR range"
+    has_password = trunk.inbound_password_env or trunk.inbound_password_file
+    if trunk.inbound_username and not has_password:
+        yield (*path, "inbound_username"), "needs inbound_password_env or inbound_password_file"
+    elif has_password and not trunk.inbound_username:
+        yield (*path, "inbound_username"), "is missing: whose password is it?"
+    if trunk.kind == "peer" and not (trunk.sources or trunk.inbound_username or trunk.host or trunk.proxy):
+        yield (*path, "sources"), "a peer is known by its source address: name at least one"
+
+
+def _check_outbound(path: Key, trunk: TrunkSection, sip: SipSection) -> Found:
+    if trunk.host and not is_host(trunk.host):
+        yield (*path, "host"), f"`{trunk.host}` is neither a name nor an address, with or without a port"
+    if trunk.proxy and not trunk.proxy.startswith(SIP_URI):
+        yield (*path, "proxy"), "must begin with sip: or sips:"
+    port = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}[trunk.transport]
+    if port == -1 and (trunk.host or trunk.proxy or trunk.registrar):
+        yield (*path, "transport"), f"{trunk.transport.upper()} is off: set sip.{trunk.transport}_port"
+    for country in trunk.countries:
+        yield from check_country((*path, "countries"), country)
+    for prefix in trunk.prefixes:
+        if not PREFIX.fullmatch(prefix):
+            yield (*path, "prefixes"), f"`{prefix}` is no beginning of an E.164 number, e.g. `+52`"
+    caller = trunk.caller_id
+    if caller.number and caller.format != "as-given" and not E164.fullmatch(caller.number):
+        yield (*path, "caller_id", "number"), f"`{caller.number}` is no E.164 number, e.g. `+525512345678`"
+    if caller.format == "national" and not (trunk.countries or caller.number):
+        yield (*path, "caller_id", "format"), "national in which country? Set countries or caller_id.number"
+
+
+def _check_money(path: Key, trunk: TrunkSection) -> Found:
+    if trunk.price_per_minute:
+        yield from check_price((*path, "price_per_minute"), trunk.price_per_minute)
+    yield from check_currency((*path, "currency"), trunk.currency)
+    if not BILLING.fullmatch(trunk.billing):
+        yield (*path, "billing"), f"`{trunk.billing}` is no `first/step` in seconds, e.g. `60/60`, `30/6`, `1/1`"
+
+
+def _check_registering(path: Key, trunk: TrunkSection) -> Found:
+    if not trunk.registrar.startswith(SIP_URI):
+        yield (*path, "registrar"), "a registering trunk needs a registrar, e.g. `sip:sip.partner.example:5060`"
+    if not trunk.username:
+        yield (*path, "username"), "a registering trunk needs a user name"
+    if not (trunk.password_env or trunk.password_file):
+        yield (*path, "password_env"), "a registering trunk needs password_env or password_file"
+
+
+def check_trunks_together(trunks: Sequence[TrunkSection]) -> Found:
+    """Two trunks that could not be told apart by what a call of theirs brings."""
+    for key in ("contact_user", "inbound_username"):
+        seen: dict[str, str] = {}
+        for place, trunk in enumerate(trunks):
+            if value := getattr(trunk, key):
+                if value in seen:
+                    yield ("trunks", place, key), f"`{value}` is that of trunk `{seen[value]}` too"
+                seen.setdefault(value, trunk.name)
+
+
+def check_country(path: Key, country: str) -> Found:
+    if country not in SUPPORTED_REGIONS:
+        hint = nearest(country.upper(), SUPPORTED_REGIONS) if len(country) == 2 else ""
+        yield path, f"`{country}` is no country code (ISO 3166), e.g. `MX`{hint}"
+
+
+def is_host(text: str) -> bool:
+    """`sip.partner.example`, `192.0.2.1:5060`, `[2001:db8::1]:5060`, `2001:db8::1`."""
+    if is_address(text):
+        return True
+    found = HOST.fullmatch(text)
+    if found is None or (found["v6"] and not is_address(found["v6"])):
+        return False
+    if found["name"] and found["name"].replace(".", "").isdigit() and not is_address(found["name"]):
+        return False  # 192.0.2.256
+    return found["port"] is None or 1 <= int(found["port"]) <= 65535
+
+
+def is_server(text: str) -> bool:
+    """An address, with or without a port."""
+    if is_address(text):
+        return True
+    host, _, port = text.rpartition(":")
+    return is_address(host.strip("[]")) and port.isdigit() and 1 <= int(port) <= 65535
