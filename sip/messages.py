@@ -98,7 +98,7 @@ class Hangup(Command):
 
 
 class Dial(Command):
-    """Place a call. Followed by `Ringing`*, then `Answered` or `Ended`."""
+    """Place a call. Followed by `Dialled`, `Ringing`*, then `Answered` or `Ended`; by `Ended` alone if it cannot be."""
 
     call: str
     uri: str
@@ -232,6 +232,14 @@ class Incoming(Event):
     replaces: str = ""
     "Our call that this one is to take the place of (RFC 3891), already found by its Call-ID and tags."
     matched_by: Literal["address", "account", "digest"] = "address"
+
+
+class Dialled(Event):
+    """The INVITE of a `Dial` is on its way."""
+
+    call: str
+    sip_call_id: str
+    "By which the partner finds the call in its own records."
 
 
 class Ringing(Event):
@@ -409,6 +417,7 @@ AnyEvent = (
     Started
     | StartFailed
     | Incoming
+    | Dialled
     | Ringing
     | Answered
     | Confirmed

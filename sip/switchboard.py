@@ -91,6 +91,8 @@ class Switchboard:
         try:
             line = self._lines[command.call] = self._new_line(command)
             line.dial(command)
+            if command.call in self._lines:
+                self.emit(m.Dialled(call=command.call, sip_call_id=line.sip_call_id))
         except SipError as error:
             self._lines.pop(command.call, None)
             self.emit(m.Ended(call=command.call, status=500, reason=str(error), by="error"))

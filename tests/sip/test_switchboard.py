@@ -135,6 +135,7 @@ class TestDial:
         bench.board.perform(self.command)
         bench.board.perform(m.Hangup(call="c1"))
         assert bench.line.done == [("dial", self.command), ("hang_up", m.Hangup(call="c1"), 0)]
+        assert bench.events == [m.Dialled(call="c1", sip_call_id="id1")]
 
     def test_a_stack_that_will_not_dial(self) -> None:
         bench = Bench(FakeLine(broken=("dial",)))
