@@ -19,20 +19,17 @@ from media import rtp, wire
 from media.clock import Alarm, Pacer
 from media.ear import Ear
 from media.far import (
-    Audio,
     FarEar,
     FarEnd,
     FarFailure,
     FarHappening,
     Flush,
-    Heard,
+    Mark,
     PlatformHungUp,
     PressKeys,
-    State,
-    ToolCalled,
-    Transcript,
     Trouble,
 )
+from media.moments import moment_of
 from media.near import NearEnd
 from media.playout import Playout
 from media.recording import Recording
@@ -136,6 +133,7 @@ class Call:
             before_ear.leave()
             before.close()
         now = time.monotonic()
+        self._playout.forget_marks()
         self._rebuild(now)
         self._near.uplink.start(now)
         ear.go()
@@ -225,26 +223,21 @@ class Call:
 
     def on_far_happening(self, happening: FarHappening) -> None:
         match happening:
-            case Audio(data=data):
-                self.on_far_audio(data)
+            case Mark(name=name):
+                self._mark(name)
             case Flush():
                 self._flush()
-            case Transcript(who=who, text=text, final=final, whole=whole):
-                self._moment("transcript", who=who, text=text, final=final, data={"whole": whole})
-            case State(name=name):
-                self._moment("state", who="agent", text=name)
-            case ToolCalled(name=name, call_id=call_id, arguments=arguments):
-                self._moment("tool", who="agent", text=name, data={"id": call_id, "arguments": arguments})
             case PressKeys(digits=digits):
                 self._press_keys(digits)
-            case Heard(kind=kind):
-                self._heard(kind)
             case Trouble(detail=detail):
                 self._tally.trouble += 1
                 if self._tally.trouble <= 10:  # a platform gone mad must not fill the log
                     self._moment("trouble", text=detail)
             case PlatformHungUp(reason=reason):
                 self._end("platform", reason)
+            case _:
+                if (moment := moment_of(happening, time.monotonic())) is not None:
+                    self._emit(wire.FarEvent(call=self.name, moment=moment))
 
     def on_far_lost(self, reason: str) -> None:
         self._end("error", reason)
@@ -261,20 +254,29 @@ class Call:
         self._odd = b""
         if self._transcoder is not None:
             self._transcoder.reset()
+        self._tell_marks()
         self._moment("flush", data={"dropped_ms": dropped_ms})
 
-    def _heard(self, kind: str) -> None:
-        match kind.split(" ", 1):
-            case ["play", name]:
-                self._moment("play", text=name)
-            case _:
-                self._moment("speech-started" if kind == "speech-started" else "speech-ended", who="far")
+    def _mark(self, name: str) -> None:
+        if self._ending is not None:  # nobody is there to be answered
+            return
+        if not self._playout.mark(name):
+            self.on_far_happening(Trouble("too many marks wait for their audio"))
+        self._tell_marks()
+
+    def _tell_marks(self) -> None:
+        """To the platform: what came before these marks has left."""
+        for name in self._playout.marks_reached():
+            if self._far is not None:
+                self._far.send_mark(name)
+                self._tally.marks += 1
 
     def _end(self, by: wire.FarEndedBy, reason: str) -> None:
         """The platform is gone; what it has said is still played (see _watch)."""
         if self._ending is None:
             self._ending = wire.FarEnded(call=self.name, by=by, reason=reason)
             self._ending_at = time.monotonic()
+            self._playout.forget_marks()
             if not self._near.started and not len(self._playout):  # nothing will be played: tell at once
                 self._tell_end()
 
@@ -314,6 +316,8 @@ class Call:
                 self.sock.sendto(packet, peer)
             except OSError:
                 self._tally.send_errors += 1
+        if self._playout.has_marks:
+            self._tell_marks()
         if self._playout.drained_ms != self._drained_ms:
             self._drained_ms = self._playout.drained_ms
             pacer.forget()
@@ -360,15 +364,9 @@ class Call:
     # --- figures ----------------------------------------------------------------------------------------------------
 
     def _moment(
-        self,
-        kind: wire.MomentKind,
-        *,
-        who: str = "",
-        text: str = "",
-        final: bool = True,
-        data: dict[str, Any] | None = None,
+        self, kind: wire.MomentKind, *, who: str = "", text: str = "", data: dict[str, Any] | None = None
     ) -> None:
-        moment = wire.Moment(kind=kind, at_s=time.monotonic(), who=who, text=text, final=final, data=data or {})
+        moment = wire.Moment(kind=kind, at_s=time.monotonic(), who=who, text=text, data=data or {})
         self._emit(wire.FarEvent(call=self.name, moment=moment))
 
     def histograms(self) -> dict[str, Histogram]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from media.far import FarEar, FarHappening, PlatformHungUp, Ready
+from media.far import FarEar, FarHappening, Mark, PlatformHungUp, Ready
 
 
 class Ear:
@@ -33,7 +33,8 @@ class Ear:
             self._call.on_far_happening(happening)
         elif self._past:
             pass
-        elif self._early:  # a burst may hold an agent's only words and the hang-up behind them
+        elif self._early or isinstance(happening, Mark):
+            # A burst may hold an agent's only words and the hang-up behind them; a mark is this far end's own.
             self._early.append(happening)
         elif isinstance(happening, PlatformHungUp):
             self.on_far_lost(f"hung up before it was ready: {happening.reason}")

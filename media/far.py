@@ -36,6 +36,13 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """The platform wants this name back when the audio before it has been sent to the caller, or will never be."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     who: str
     "`caller` or `agent`"
@@ -87,7 +94,9 @@ class Trouble:
     detail: str
 
 
-FarHappening = Ready | Audio | Flush | Transcript | State | ToolCalled | PressKeys | Heard | PlatformHungUp | Trouble
+FarHappening = (
+    Ready | Audio | Flush | Mark | Transcript | State | ToolCalled | PressKeys | Heard | PlatformHungUp | Trouble
+)
 
 
 class Dialect(Protocol):
@@ -95,6 +104,8 @@ class Dialect(Protocol):
 
     raw_audio: bool
     "True: every binary frame, both ways, is nothing but samples; the worker then skips the dialect for them."
+    ready_when_open: bool
+    "True: this platform has no word for being ready, the open socket is it. False: the dialect says Ready."
 
     def on_open(self) -> list[Frame]:
         """The socket is up: what we say first."""
@@ -105,11 +116,17 @@ class Dialect(Protocol):
     def on_binary(self, data: bytes) -> list[FarHappening]:
         """A binary frame has come (not called when `raw_audio`)."""
 
-    def audio(self, data: bytes) -> Frame:
-        """Caller's audio as a frame (not called when `raw_audio`)."""
+    def audio(self, data: bytes, at_ms: int) -> Frame:
+        """Caller's audio as a frame, `at_ms` since the socket opened in time of sound (not called when `raw_audio`).
+
+        Asked when the frame is sent. Audio that had to be dropped leaves a gap before `at_ms`.
+        """
 
     def on_digit(self, digit: str) -> list[Frame]:
         """The caller pressed a key."""
+
+    def on_mark(self, name: str) -> list[Frame]:
+        """All audio before this mark has left. Marks come in their order, each once."""
 
     def on_close(self, code: int, reason: str) -> PlatformHungUp | None:
         """The socket was closed by the platform: a hang-up of theirs, or None if it must count as lost."""
@@ -134,6 +151,7 @@ class FarEnd(Protocol):
     async def open(self, timeout_s: float) -> None: ...
     def send_audio(self, data: bytes) -> None: ...
     def send_digit(self, digit: str) -> None: ...
+    def send_mark(self, name: str) -> None: ...
     def tick(self, now: float) -> None: ...
     def close(self) -> None: ...
 

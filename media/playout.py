@@ -20,11 +20,12 @@ from collections import deque
 import numpy as np
 
 from media.codecs import Codec
+from media.marks import Marks
 from media.resample import Resampler
 from media.stats import Histogram
 
-MAX_QUEUE_MS = 60_000
-"Twice the 30 s that Ultravox may send ahead. Beyond it the oldest is dropped and counted."
+MAX_QUEUE_MS = 600_000
+"What Twilio takes from an agent ahead of real time (its error 31931). Beyond it the oldest is dropped and counted."
 STANDING_MS = 500
 "A queue that has not been down to its target for this long is a standing queue, not jitter or a coarse message."
 DRAIN_MS = 500
@@ -64,9 +65,11 @@ class Playout:
         "_least",
         "_limit",
         "_low",
+        "_marks",
         "_memory_ticks",
         "_peaks",
         "_ptime_ms",
+        "_pushed",
         "_surplus",
         "_target",
         "_ticks",
@@ -95,6 +98,9 @@ class Playout:
         self._carry_at = 0.0
         self._dry_since: float | None = NEVER
         "When the queue ran dry; None while it holds something, NEVER when the silence is meant."
+        self._pushed = 0
+        "Bytes since the beginning; what of them does not wait here has left."
+        self._marks = Marks()
         self._flushed_at = 0.0
         self._least = self._limit
         self._ticks = 0
@@ -130,6 +136,11 @@ class Playout:
         return len(self._frames) + (1 if self._carry else 0)
 
     @property
+    def is_waiting(self) -> bool:
+        """Something is to leave as soon as the next tick is open: audio in real time, or the silence after a flush."""
+        return (bool(self._frames) and not self.sends_ahead) or self._flushed_at > 0
+
+    @property
     def queued(self) -> Histogram:
         """How long frames have waited, all of them."""
         both = Histogram()
@@ -151,14 +162,19 @@ class Playout:
         if self._carry:
             waiting.append((self._carry, self._carry_at))
         rates = Resampler(self._codec.line_rate_hz, codec.line_rate_hz)
+        place = self._place
         for data, arrived in waiting:
+            heir._inherit_marks(self._marks.reached(place))
             pcm = self._codec.decode(data)
             heir.push(codec.encode(pcm if codec.line_rate_hz == self._codec.line_rate_hz else rates.push(pcm)), arrived)
+            place += len(data)
+        heir._inherit_marks(self._marks.reached(place))
         return heir
 
     def push(self, data: bytes, now: float) -> None:
         """Agent audio in the trunk's codec, any length."""
         size, frames = self._frame_bytes, self._frames
+        self._pushed += len(data)
         fresh = not frames
         if not self._carry and len(data) == size:
             frames.append((data, now, fresh))
@@ -173,6 +189,34 @@ class Playout:
         while len(frames) > self._limit:
             frames.popleft()
             self.overflow_ms += self._ptime_ms
+
+    @property
+    def has_marks(self) -> bool:
+        return len(self._marks) > 0
+
+    def mark(self, name: str) -> bool:
+        """Put a mark behind all that was pushed so far. False: there are too many, it is forgotten."""
+        return self._marks.put(name, self._pushed)
+
+    def marks_reached(self) -> list[str]:
+        """Marks before which nothing waits any more, in their order: it was taken by ticks or has been dropped.
+
+        To be asked after the frames of a tick are on the wire, after a flush, and after a mark was put.
+        """
+        return self._marks.reached(self._place)
+
+    def forget_marks(self) -> None:
+        """Who put them is gone."""
+        self._marks.forget()
+
+    @property
+    def _place(self) -> int:
+        """Up to which byte since the beginning nothing waits any more."""
+        return self._pushed - len(self._frames) * self._frame_bytes - len(self._carry)
+
+    def _inherit_marks(self, names: list[str]) -> None:
+        for name in names:
+            self.mark(name)
 
     def flush(self, now: float) -> int:
         """Barge-in: forget everything that is not on the wire. Returns how many ms that was."""

@@ -15,7 +15,7 @@ from media.stats import Histogram
 class Tally:
     """What a call counts itself, beside what its near end, its queue and its sockets count."""
 
-    __slots__ = ("down_bytes", "late", "send_errors", "trouble", "up", "up_bytes")
+    __slots__ = ("down_bytes", "late", "marks", "send_errors", "trouble", "up", "up_bytes")
 
     def __init__(self) -> None:
         self.up = Histogram()
@@ -24,6 +24,7 @@ class Tally:
         "Line audio sent to the platform."
         self.down_bytes = 0
         "As they came off the platform's socket."
+        self.marks = 0
         self.send_errors = 0
         self.trouble = 0
 
@@ -85,6 +86,7 @@ def far_report(
         flushed_ms=playout.flushed_ms,
         overflow_ms=playout.overflow_ms + playout.drained_ms,
         underruns=playout.underruns,
+        marks=tally.marks,
         trouble=tally.trouble,
     )
 

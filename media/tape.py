@@ -180,6 +180,9 @@ class Tape:
     def send_digit(self, digit: str) -> None:
         """A tape has nobody to tell; the call reports the digit itself."""
 
+    def send_mark(self, name: str) -> None:
+        """A tape puts no marks."""
+
     def tick(self, now: float) -> None:
         for step in self._script.step(now, self._detector.speaking, self._changed_at):
             match step:

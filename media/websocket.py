@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
-from media.far import Dialect, FarEar, FarFailure, FarHappening, Frame, PlatformHungUp, Trouble
+from media.far import Audio, Dialect, FarEar, FarFailure, FarHappening, Frame, PlatformHungUp, Ready, Trouble
 from media.wire import FarSpec
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,13 @@ class FarSocket(WSListener):
         self._fragment_type = WSMsgType.BINARY
         self._closing = False
         self._paused = False
-        self._backlog: deque[Frame] = deque()
+        self._backlog: deque[bytes] = deque()
+        "Audio, not yet a frame: what is numbered by the dialect goes out in the order of its numbers."
         bytes_per_ms = spec.rate_hz * (1 if spec.encoding == "mulaw" else 2) / 1000
         self._bytes_per_ms = bytes_per_ms
         self._backlog_ms = 0.0
+        self._at_ms = 0.0
+        "How much of the caller's audio has been sent or dropped (counted only where the dialect wants to know)."
         self.backlog_dropped_ms = 0.0
 
     async def open(self, timeout_s: float) -> None:
@@ -88,10 +91,14 @@ class FarSocket(WSListener):
             if self._raw:
                 self._transport.send(WSMsgType.BINARY, data)
             else:
-                self._send(self._dialect.audio(data))
+                self._send_wrapped(data)
 
     def send_digit(self, digit: str) -> None:
         for frame in self._dialect.on_digit(digit):
+            self._send(frame)
+
+    def send_mark(self, name: str) -> None:
+        for frame in self._dialect.on_mark(name):
             self._send(frame)
 
     def tick(self, now: float) -> None:
@@ -119,6 +126,8 @@ class FarSocket(WSListener):
             raw.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, int(self._bytes_per_ms * BACKLOG_MS))
         for frame in self._dialect.on_open():
             self._send(frame)
+        if self._dialect.ready_when_open:
+            self._ear.on_far_happening(Ready())
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -144,8 +153,12 @@ class FarSocket(WSListener):
     def resume_writing(self) -> None:
         self._paused = False
         while self._backlog and not self._paused:
-            self._send(self._backlog.popleft())
-        self._backlog_ms = sum(len(frame) for frame in self._backlog) / self._bytes_per_ms
+            data = self._backlog.popleft()
+            if self._raw:
+                self._send(data)
+            else:
+                self._send_wrapped(data)
+        self._backlog_ms = sum(map(len, self._backlog)) / self._bytes_per_ms
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +178,10 @@ class FarSocket(WSListener):
 
     def _tell(self, happenings: list[FarHappening]) -> None:
         for happening in happenings:
-            self._ear.on_far_happening(happening)
+            if isinstance(happening, Audio):
+                self._ear.on_far_audio(happening.data)
+            else:
+                self._ear.on_far_happening(happening)
 
     def _fragment(self, transport: WSTransport, kind: WSMsgType, frame: WSFrame) -> None:
         """A message in several frames (RFC 6455, 5.4)."""
@@ -199,13 +215,18 @@ class FarSocket(WSListener):
             self._ear.on_far_lost(f"closed with {code}")
 
     def _wait_in_line(self, data: bytes) -> None:
-        frame = data if self._raw else self._dialect.audio(data)
-        self._backlog.append(frame)
-        self._backlog_ms += len(frame) / self._bytes_per_ms
+        self._backlog.append(data)
+        self._backlog_ms += len(data) / self._bytes_per_ms
         while self._backlog_ms > BACKLOG_MS and self._backlog:
             dropped = len(self._backlog.popleft()) / self._bytes_per_ms
             self._backlog_ms -= dropped
             self.backlog_dropped_ms += dropped
+            self._at_ms += dropped
+
+    def _send_wrapped(self, data: bytes) -> None:
+        """Audio on a platform whose frames are more than samples."""
+        self._send(self._dialect.audio(data, int(self._at_ms)))
+        self._at_ms += len(data) / self._bytes_per_ms
 
     def _send(self, frame: Frame) -> None:
         if self._transport is not None:

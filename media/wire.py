@@ -308,6 +308,8 @@ class FarReport(msgspec.Struct, frozen=True, kw_only=True):
     "Dropped because the queue towards the caller was full."
     underruns: int = 0
     "Times the queue ran dry inside an utterance."
+    marks: int = 0
+    "Marks of the platform that were answered."
     trouble: int = 0
     "Messages we could not make sense of."
 

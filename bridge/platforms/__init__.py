@@ -1,4 +1,4 @@
-"""Voice platforms: one adapter each for HTTPS (control process), one dialect each for the media socket (worker).
+"""Voice platforms: one adapter each for a call's creation (control process), one dialect each for the socket (worker).
 
 Importing this loads the dialects only. An adapter, and the HTTP client with it, is loaded when one is made: a worker
 never does that.
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["DIALECTS", "PLATFORMS", "CallFacts", "Created", "Platform"]
 
 
+def _twilio(section: PlatformSection, api_key: str) -> Platform:
+    from bridge.platforms.twilio import Twilio
+
+    return Twilio(section, api_key)
+
+
 def _ultravox(section: PlatformSection, api_key: str) -> Platform:
     from bridge.platforms.ultravox import Ultravox
 
@@ -30,5 +36,9 @@ def _vapi(section: PlatformSection, api_key: str) -> Platform:
     return Vapi(section, api_key)
 
 
-PLATFORMS: Final[dict[str, Callable[[PlatformSection, str], Platform]]] = {"ultravox": _ultravox, "vapi": _vapi}
+PLATFORMS: Final[dict[str, Callable[[PlatformSection, str], Platform]]] = {
+    "twilio": _twilio,
+    "ultravox": _ultravox,
+    "vapi": _vapi,
+}
 """By `kind`. A section that its vendor would refuse in every call raises PlatformDenied here, naming the key."""

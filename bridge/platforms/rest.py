@@ -52,7 +52,7 @@ class Rest:
         self, platform: str, url: str, *, key: str, auth: Mapping[str, str], budget_ms: int, busy_retry_s: int = 0
     ) -> None:
         """`auth`: the headers that carry `key`. `busy_retry_s`: what a 429 without Retry-After means."""
-        if not (key.isascii() and key.isprintable() and key == key.strip()):
+        if not fits_a_header(key):
             raise PlatformDenied(platform, "the API key holds characters that a header cannot carry")
         if not is_web_address(url):
             raise PlatformDenied(platform, "url: not an http:// or https:// address")
@@ -166,13 +166,22 @@ def retry_after_s(value: str, now: datetime) -> int:
     return min(max(int((then - now).total_seconds()), 0), MOST_RETRY_AFTER_S)
 
 
-def media_address(platform: str, field: str, url: str) -> str:
-    """The URL, if a worker can open a media socket there."""
+def is_media_address(url: str) -> bool:
+    """Can a worker open a media socket there?"""
     try:
         parts = urlsplit(url)
         fit = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        fit = False
-    if not (fit and url.isascii() and url.isprintable() and " " not in url):
+        return False
+    return fit and url.isascii() and url.isprintable() and " " not in url
+
+
+def fits_a_header(key: str) -> bool:
+    return key.isascii() and key.isprintable() and key == key.strip()
+
+
+def media_address(platform: str, field: str, url: str) -> str:
+    """The URL, if it is one."""
+    if not is_media_address(url):
         raise PlatformDown(platform, f"nonsense in the answer: `{field}` is not a ws:// or wss:// address")
     return url

@@ -7,6 +7,7 @@ from media.far import (
     FarHappening,
     Flush,
     Frame,
+    Mark,
     PlatformHungUp,
     Ready,
     State,
@@ -23,9 +24,10 @@ WORDS: dict[str, FarHappening] = {
 
 
 class Raw:
-    """`ready`, `clear`, `bye` come in; `hello`, `key <digit>`, `goodbye` go out."""
+    """`ready`, `clear`, `bye`, `mark <name>` come in; `hello`, `key <digit>`, `mark <name>`, `goodbye` go out."""
 
     raw_audio = True
+    ready_when_open = False
 
     def __init__(self, spec: FarSpec) -> None:
         self.spec = spec
@@ -34,16 +36,21 @@ class Raw:
         return ["hello"]
 
     def on_text(self, text: str) -> list[FarHappening]:
+        if text.startswith("mark "):
+            return [Mark(text.removeprefix("mark "))]
         return [WORDS.get(text, Trouble(f"unknown word of {len(text)} characters"))]
 
     def on_binary(self, data: bytes) -> list[FarHappening]:
         raise AssertionError("raw audio does not pass through the dialect")
 
-    def audio(self, data: bytes) -> Frame:
+    def audio(self, data: bytes, at_ms: int) -> Frame:
         raise AssertionError("raw audio does not pass through the dialect")
 
     def on_digit(self, digit: str) -> list[Frame]:
         return [f"key {digit}"]
+
+    def on_mark(self, name: str) -> list[Frame]:
+        return [f"mark {name}"]
 
     def on_close(self, code: int, reason: str) -> PlatformHungUp | None:
         return PlatformHungUp("closed") if code == 1000 else None

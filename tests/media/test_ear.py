@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from media.ear import Ear
-from media.far import FarHappening, Flush, PlatformHungUp, Ready, State
+from media.far import FarHappening, Flush, Mark, PlatformHungUp, Ready, State
 
 
 class Call:
@@ -58,6 +58,19 @@ def test_what_comes_in_one_burst_keeps_its_order_and_its_end() -> None:
     assert (call.heard, ear.lost) == ([], "")
     ear.go()
     assert call.heard == [b"one", Flush(), b"two", PlatformHungUp("said all")]
+
+
+def test_a_mark_that_comes_too_early_waits_for_its_own_far_end() -> None:
+    """Another one may still be speaking: it must neither get this mark's answer nor delay it."""
+    call = Call()
+    ear = Ear(call)
+    ear.on_far_happening(Mark("m"))
+    assert not ear.ready.is_set()
+    ear.on_far_audio(b"one")
+    ear.on_far_happening(Mark("n"))
+    assert call.heard == []
+    ear.go()
+    assert call.heard == [Mark("m"), b"one", Mark("n")]
 
 
 @pytest.mark.parametrize("hung_up", [False, True])

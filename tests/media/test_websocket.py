@@ -8,7 +8,7 @@ import pytest
 from picows import WSCloseCode, WSMsgType
 
 from media import wire
-from media.far import FarHappening, Flush, Frame, PlatformHungUp
+from media.far import Audio, FarHappening, Flush, Frame, Mark, PlatformHungUp, Ready
 from media.websocket import BACKLOG_MS, FarSocket
 from tests.helpers.rawdialect import Raw
 
@@ -63,10 +63,23 @@ class WsFrame:
         return self._payload
 
 
-def connected() -> tuple[FarSocket, Transport, Ear]:
+class Wrapped(Raw):
+    """Audio travels inside text: `at <ms>: <samples>`; an open socket is all there is to being ready."""
+
+    raw_audio = False
+    ready_when_open = True
+
+    def on_text(self, text: str) -> list[FarHappening]:
+        return [Audio(text.encode()), Mark("m")] if text.startswith("audio") else super().on_text(text)
+
+    def audio(self, data: bytes, at_ms: int) -> Frame:
+        return f"at {at_ms}: {data[0]}"
+
+
+def connected(dialect: type[Raw] = Raw) -> tuple[FarSocket, Transport, Ear]:
     spec = wire.FarSpec(platform="p", dialect="raw", url="ws://127.0.0.1:9/")
     ear, transport = Ear(), Transport()
-    far = FarSocket(spec, Raw(spec), ear)
+    far = FarSocket(spec, dialect(spec), ear)
     far.on_ws_connected(transport)  # type: ignore[arg-type]
     assert transport.underlying_transport.high == 0
     assert transport.sent.pop(0) == "hello"
@@ -86,6 +99,39 @@ def test_audio_goes_out_at_once() -> None:
     far.send_audio(frame(1))
     far.send_digit("7")
     assert transport.sent == [frame(1), "key 7"]
+
+
+def test_a_mark_goes_out_as_the_dialect_words_it() -> None:
+    far, transport, _ = connected()
+    far.send_mark("turn-3")
+    far.close()
+    far.send_mark("turn-4")
+    assert transport.sent == ["mark turn-3", "goodbye"]
+
+
+def test_where_audio_is_wrapped_the_dialect_is_told_when_it_was() -> None:
+    far, transport, _ = connected(Wrapped)
+    for number in range(3):
+        far.send_audio(frame(number))
+    assert transport.sent == ["at 0: 0", "at 20: 1", "at 40: 2"]
+
+
+def test_wrapped_audio_of_a_slow_socket_leaves_a_gap_in_time_and_is_not_overtaken_by_its_own_number() -> None:
+    far, transport, _ = connected(Wrapped)
+    far.send_audio(frame(100))
+    far.pause_writing()
+    for number in range(12):
+        far.send_audio(frame(number))
+    far.resume_writing()
+    assert transport.sent == ["at 0: 100", *(f"at {60 + 20 * n}: {2 + n}" for n in range(10))]
+    assert far.backlog_dropped_ms == 40
+
+
+def test_an_open_socket_is_ready_where_the_platform_has_no_word_for_it() -> None:
+    far, transport, ear = connected(Wrapped)
+    assert ear.heard == [Ready()]
+    feed(far, transport, WSMsgType.TEXT, b"audio")
+    assert ear.heard == [Ready(), b"audio", Mark("m")]  # audio comes as audio, in its order
 
 
 def test_a_slow_socket_keeps_the_newest_200_ms_and_counts_the_rest() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bridge.platforms.dialects.twilio import TwilioDialect
 from bridge.platforms.dialects.ultravox import UltravoxDialect
 from bridge.platforms.dialects.vapi import VapiDialect
 from media.far import DialectTable
 
-__all__ = ["DIALECTS", "UltravoxDialect", "VapiDialect"]
+__all__ = ["DIALECTS", "TwilioDialect", "UltravoxDialect", "VapiDialect"]
 
-DIALECTS: DialectTable = {"ultravox": UltravoxDialect, "vapi": VapiDialect}
+DIALECTS: DialectTable = {"twilio": TwilioDialect, "ultravox": UltravoxDialect, "vapi": VapiDialect}

@@ -1,7 +1,8 @@
-"""What the dialects share: audio as bare binary frames, and JSON objects that say in `type` what they are.
+"""What the dialects share: how a socket closes and which keys a telephone has; and, where audio travels as bare binary
+frames, JSON objects that say in `type` what they are.
 
-Each dialect is a table from `type` to a Message class, whose fields are what we read of it and whose `meaning()` is
-what it says to a worker. Vendors add types and fields without notice: both are passed over. What a known type gets
+Each such dialect is a table from `type` to a Message class, whose fields are what we read of it and whose `meaning()`
+is what it says to a worker. Vendors add types and fields without notice: both are passed over. What a known type gets
 wrong becomes Trouble, which names the field and never holds its value.
 """
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 DIGITS = frozenset("0123456789*#ABCD")
 
-_NONSENSE = (msgspec.DecodeError, UnicodeError, RecursionError)
+NONSENSE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 _ORDERLY = {
     0: "closed without a code",
@@ -60,43 +61,16 @@ def decoders(table: Mapping[str, type[Message]]) -> Decoders:
     return {name: msgspec.json.Decoder(shape) for name, shape in table.items()}
 
 
-class JsonDialect(abc.ABC):
-    """A dialect over such a table. The platform is ready with the first message that proves it."""
+class SocketDialect(abc.ABC):
+    """What holds on every platform."""
 
-    raw_audio: bool = True
-    messages: ClassVar[Decoders]
-    wraps: ClassVar[bool] = False
-    "Does this platform wrap its objects in `message` at times?"
+    digits: ClassVar[frozenset[str]] = DIGITS
 
     def __init__(self, spec: FarSpec) -> None:
         self._platform = spec.platform
-        self._is_ready = False
-
-    def on_open(self) -> list[Frame]:
-        return []
-
-    def on_text(self, text: str) -> list[FarHappening]:
-        kind = ""
-        try:
-            kind, payload = self._opened(text)
-            decoder = self.messages.get(kind)
-            message = decoder.decode(payload) if decoder else Message()
-        except _NONSENSE as error:
-            return [Trouble(f"{kind or 'text frame'}: {str(error)[:120]}")]
-        if not kind:
-            return [Trouble("text frame: Object missing required field `type`")]
-        if not decoder:
-            log.debug("%s: < a message of type %.40r, passed over", self._platform, kind)
-        return self._readiness(message) + message.meaning()
-
-    def on_binary(self, data: bytes) -> list[FarHappening]:
-        return [Audio(data)]
-
-    def audio(self, data: bytes) -> Frame:
-        return data
 
     def on_digit(self, digit: str) -> list[Frame]:
-        return [self.digit_frame(digit)] if digit in DIGITS else []
+        return [self.digit_frame(digit)] if digit in self.digits else []
 
     @abc.abstractmethod
     def digit_frame(self, digit: str) -> Frame:
@@ -108,6 +82,46 @@ class JsonDialect(abc.ABC):
     @abc.abstractmethod
     def goodbye(self) -> list[Frame]:
         """What is said before closing."""
+
+
+class JsonDialect(SocketDialect):
+    """A dialect over such a table. The platform is ready with the first message that proves it."""
+
+    raw_audio: bool = True
+    ready_when_open: bool = False
+    messages: ClassVar[Decoders]
+    wraps: ClassVar[bool] = False
+    "Does this platform wrap its objects in `message` at times?"
+
+    def __init__(self, spec: FarSpec) -> None:
+        super().__init__(spec)
+        self._is_ready = False
+
+    def on_open(self) -> list[Frame]:
+        return []
+
+    def on_text(self, text: str) -> list[FarHappening]:
+        kind = ""
+        try:
+            kind, payload = self._opened(text)
+            decoder = self.messages.get(kind)
+            message = decoder.decode(payload) if decoder else Message()
+        except NONSENSE as error:
+            return [Trouble(f"{kind or 'text frame'}: {str(error)[:120]}")]
+        if not kind:
+            return [Trouble("text frame: Object missing required field `type`")]
+        if not decoder:
+            log.debug("%s: < a message of type %.40r, passed over", self._platform, kind)
+        return self._readiness(message) + message.meaning()
+
+    def on_binary(self, data: bytes) -> list[FarHappening]:
+        return [Audio(data)]
+
+    def audio(self, data: bytes, at_ms: int) -> Frame:
+        return data
+
+    def on_mark(self, name: str) -> list[Frame]:
+        return []  # none of these platforms puts marks
 
     def _opened(self, text: str) -> tuple[str, str | bytes | msgspec.Raw]:
         """The object's type, and the object itself."""

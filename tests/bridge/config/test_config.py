@@ -34,7 +34,7 @@ kind = "ultravox"
 url = "http://127.0.0.1:8090"
 prompt = "Be kind."
 """
-EXAMPLE_ENVIRON = {"PROVIDER_PASSWORD": "pw", "ULTRAVOX_API_KEY": "key", "VAPI_API_KEY": "key"}
+EXAMPLE_ENVIRON = dict.fromkeys(("PROVIDER_PASSWORD", "ULTRAVOX_API_KEY", "VAPI_API_KEY", "AGENT_TOKEN"), "key")
 
 
 def problems(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
@@ -234,6 +234,43 @@ class TestChecks:
                 "platforms[1].rate_hz: mulaw has 8000 Hz",
             ),
             (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'",
+                1,
+                "platforms[1].url: the agent's own ws:// or wss:// address is needed",
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'https://agent.example/'",
+                4,
+                "platforms[1].url: must begin with wss:// (or ws://)",
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'ws://192.0.2.1/'\napi_key_env = 'HOME'",
+                4,
+                "platforms[1].url: ws:// would send the API key in the clear;"
+                " only a platform on this machine may have it",
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'wss://agent.example/{api_key}'",
+                1,
+                'platforms[1].auth: {api_key} in the url and auth = "url" belong together',
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'wss://agent.example/'\nauth = 'signature'",
+                5,
+                "platforms[1].auth: `signature` needs api_key_env or api_key_file",
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'wss://agent.example/'\nrate_hz = 16000",
+                5,
+                "platforms[1].rate_hz: Twilio Media Streams has 8000 Hz",
+            ),
+            (
+                "[[platforms]]\nname = 'p'\nkind = 'twilio'\nurl = 'wss://agent.example/'\ngreeting = 'Hi'",
+                5,
+                "platforms[1].greeting: such an agent knows that itself;"
+                " what it shall be told goes into options.customParameters",
+            ),
+            (
                 "[[routes]]\nplatforms = ['noe']",
                 2,
                 "routes[0].platforms: no platform is called `noe`, did you mean `one`?",
@@ -256,6 +293,20 @@ class TestChecks:
     )
     def test_web_that_is_off_local_or_guarded(self, tmp_path: Path, web: str) -> None:
         assert problems(tmp_path, f"{GOOD}[web]\n{web}", {"HOME": "x"}) == []
+
+    @pytest.mark.parametrize(
+        "agent",
+        [
+            "url = 'ws://192.0.2.1:8765/media'",
+            "url = 'wss://agent.example/media'\napi_key_env = 'HOME'",
+            "url = 'wss://agent.example/media'\napi_key_env = 'HOME'\nauth = 'signature'",
+            "url = 'wss://agent.example/media?token={api_key}'\napi_key_env = 'HOME'\nauth = 'url'",
+            "url = 'ws://localhost:8765/'\napi_key_env = 'HOME'",
+        ],
+    )
+    def test_agents_of_ones_own(self, tmp_path: Path, agent: str) -> None:
+        text = f"{GOOD}[[platforms]]\nname = 'p'\nkind = 'twilio'\n{agent}"
+        assert problems(tmp_path, text, {"HOME": "x"}) == []
 
     def test_nothing_at_all(self, tmp_path: Path) -> None:
         assert problems(tmp_path, "") == [
@@ -315,6 +366,7 @@ class TestSecrets:
         here = PlatformSection(name="one", kind="vapi", url="http://localhost:8091")
         assert api_key(here, {}) == DEVELOPMENT_KEY
         assert api_key(msgspec.structs.replace(here, url=""), {}) == ""
+        assert api_key(msgspec.structs.replace(here, kind="twilio"), {}) == ""
 
     def test_settings_hold_no_secret(self) -> None:
         fields = {field.name for kind in (TrunkSection, PlatformSection) for field in msgspec.structs.fields(kind)}

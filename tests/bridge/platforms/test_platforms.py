@@ -16,13 +16,15 @@ def test_the_list_of_what_is_public() -> None:
 
 
 async def test_every_kind_has_an_adapter_and_a_dialect_of_its_name() -> None:
-    assert sorted(PLATFORMS) == sorted(DIALECTS) == ["ultravox", "vapi"]
+    assert sorted(PLATFORMS) == sorted(DIALECTS) == ["twilio", "ultravox", "vapi"]
     for kind, make in PLATFORMS.items():
-        platform = make(PlatformSection(name=f"my-{kind}", kind=kind, agent="a1"), "key")  # type: ignore[arg-type]
+        url = "wss://agent.example/" if kind == "twilio" else ""
+        section = PlatformSection(name=f"my-{kind}", kind=kind, agent="a1", url=url)  # type: ignore[arg-type]
+        platform = make(section, "key")
         assert platform.name == f"my-{kind}"
         await platform.close()
         dialect = DIALECTS[kind](FarSpec(platform=platform.name, dialect=kind))
-        assert dialect.raw_audio
+        assert dialect.raw_audio == (kind != "twilio")
 
 
 def test_a_worker_that_wants_dialects_loads_no_http_client_and_no_settings() -> None:

@@ -4,7 +4,7 @@ One JSON object per line of tests/data/<name>.jsonl:
 
     {"<": <message>, "=": [...]}         this came as a text frame ("raw": exactly these characters), and it means that
     {"close": <code>, "=": [...]}        the platform closed the socket
-    {"do": "open" | "digit" | "goodbye", ">": [<message>, ...]}      what the dialect says then
+    {"do": "open" | "digit" | "mark" | "audio" | "goodbye", ">": [<message>, ...]}      what the dialect says then
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ def _answer(dialect: Dialect, line: dict[str, Any]) -> dict[str, Any]:
             return {">": [json.loads(frame) for frame in dialect.on_open()]}
         case {"do": "digit", "digit": digit}:
             return {">": [json.loads(frame) for frame in dialect.on_digit(digit)]}
+        case {"do": "mark", "name": name}:
+            return {">": [json.loads(frame) for frame in dialect.on_mark(name)]}
+        case {"do": "audio", "bytes": size, "at_ms": at_ms}:
+            return {">": [json.loads(dialect.audio(b"\xff" * size, at_ms))]}
         case {"do": "goodbye"}:
             return {">": [json.loads(frame) for frame in dialect.goodbye()]}
         case {"close": code}:

@@ -14,6 +14,7 @@ from media.far import (
     Audio,
     Dialect,
     Flush,
+    Mark,
     PlatformHungUp,
     Ready,
     State,
@@ -41,7 +42,9 @@ SOUP: list[Any] = [
     "\ud800",
     "\x00",
 ]
-HAPPENINGS = (Ready, Flush, Transcript, State, ToolCalled, PlatformHungUp, Trouble)
+HAPPENINGS = (Ready, Audio, Flush, Mark, Transcript, State, ToolCalled, PlatformHungUp, Trouble)
+RAW = sorted(set(DIALECTS) - {"twilio"})
+"Those whose binary frames are samples."
 
 
 @pytest.fixture(params=sorted(DIALECTS))
@@ -112,13 +115,27 @@ def test_which_close_is_a_hang_up(dialect: Dialect, code: int, ended: PlatformHu
     assert dialect.on_close(code, PAYLOAD) == ended
 
 
+@pytest.mark.parametrize("kind", RAW)
 def test_binary_frames_are_samples_and_nothing_else(dialect: Dialect) -> None:
     assert dialect.raw_audio
     assert dialect.on_binary(b"\x01\x02") == [Audio(b"\x01\x02")]
-    assert dialect.audio(b"\x01\x02") == b"\x01\x02"
+    assert dialect.audio(b"\x01\x02", 20) == b"\x01\x02"
 
 
-@pytest.mark.parametrize("digit", list("0123456789*#ABCD"))
+@pytest.mark.parametrize("kind", RAW)
+def test_who_puts_no_marks_is_told_of_none(dialect: Dialect) -> None:
+    assert dialect.on_mark("m") == []
+    assert not dialect.ready_when_open
+
+
+@pytest.mark.parametrize("kind", RAW)
+@pytest.mark.parametrize("digit", list("ABCD"))
+def test_the_keys_of_few_telephones_are_told_too(dialect: Dialect, digit: str) -> None:
+    (frame,) = dialect.on_digit(digit)
+    assert digit in json.dumps(json.loads(frame))
+
+
+@pytest.mark.parametrize("digit", list("0123456789*#"))
 def test_each_key_of_a_telephone_is_told_once(dialect: Dialect, digit: str) -> None:
     (frame,) = dialect.on_digit(digit)
     assert digit in json.dumps(json.loads(frame))
