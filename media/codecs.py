@@ -34,6 +34,12 @@ class Decoder(Protocol):
     def decode(self, payload: bytes) -> bytes:
         """One packet's payload as s16le. Raises ValueError for what cannot be decoded."""
 
+    def conceal(self, samples: int) -> bytes:
+        """The codec's own guess at so much lost audio that comes next. Empty: it has none."""
+
+    def follow(self, stood_in: bytes) -> None:
+        """This stood in for lost audio, no guess of the codec's own: what comes next goes on from there."""
+
 
 class Encoder(Protocol):
     def encode(self, line: bytes) -> bytes:

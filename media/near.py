@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from media import rtp
 from media.codecs import CODECS, Codec, Decoder, Encoder
-from media.conceal import JOIN_MS, SILENT_MS, conceal, join
 from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
 from media.inband import InbandDetector
+from media.mender import Mender
 from media.playout import Playout
 from media.reorder import Reorder
 from media.reporting import Received, Sent
@@ -60,13 +60,7 @@ class NearEnd:
         self._encoder: Encoder | None = None
         self.turns = TurnMeter(self.codec)
         self._reorder = Reorder()
-        self._before = self._last = b""
-        "The last two packets' audio, for concealment."
-        self._stood_in = 0
-        "Timestamp units that have stood in for the caller since his last audio."
-        self._cut = b""
-        "The packet that would have gone up where the last ones were left out."
-        self.concealed_ms = 0
+        self.mender = Mender(self.codec)
         self.srtp: SrtpSession | None = None
         self._inband_wanted = inband_dtmf
         self._inband: InbandDetector | None = None
@@ -89,6 +83,10 @@ class NearEnd:
         self.sent = 0
         self.ticks_late = 0
         self.ticks_skipped = 0
+
+    @property
+    def concealed_ms(self) -> int:
+        return self.mender.concealed_ms
 
     @property
     def started(self) -> bool:
@@ -157,15 +155,15 @@ class NearEnd:
         self.max_gap_s = max(self.max_gap_s, now - self._last_heard)
         self._last_heard = now
         verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
-        if verdict == rtp.Reception.RESTART:
-            self._new_stream()
+        rest = self._new_stream(now) if verdict == rtp.Reception.RESTART else b""
         if not is_audio:
             if payload_type == spec.dtmf_payload_type:
                 self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
-            return None
+            return rest or None
         if verdict == rtp.Reception.IN_ORDER and not self._reorder.active:
             return self._deliver(packet, False, now)
-        return self._out_of_order(packet, verdict, now)
+        audio = self._out_of_order(packet, verdict, now)
+        return rest + (audio or b"") if rest else audio
 
     def _out_of_order(self, packet: rtp.Packet, verdict: int, now: float) -> bytes | None:
         """Something is missing, late or twice, or has lately been: see media.reorder."""
@@ -191,54 +189,44 @@ class NearEnd:
         if self._decoder is None:
             line = packet.payload
         else:
+            if after_loss:
+                self.mender.lose(self.uplink.gap(packet.timestamp))
             try:
                 line = self._decoder.decode(packet.payload)
             except ValueError:
                 self.malformed += 1
                 return None
-        codec, uplink = self.codec, self.uplink
+        codec, uplink, mender = self.codec, self.uplink, self.mender
         if not packet.sequence % STRIDE:
-            self.turns.caller(line, self._last, self._before, now)
+            self.turns.caller(line, mender.last, mender.before, now)
         if self._inband is not None:
             self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
         if fill == DROP:
-            self._cut = self._cut or line
+            mender.leave_out(line)
             return None
         missing = self._stand_in(fill, after_loss) if fill else b""
-        if (self._stood_in or self._cut) and self._last:
-            line = self._joined(line)
-        self._before, self._last = self._last, line
+        if mender.is_open:
+            line = mender.joined(line)
+        mender.before, mender.last = mender.last, line
         return missing + line if missing else line
 
     def _stand_in(self, units: int, sounding: bool) -> bytes:
         """For packets that are missing the sound before them, fading; for a pause of the caller's silence."""
-        codec, since = self.codec, self._stood_in
-        if not sounding:
-            self._stood_in = 0  # and what he says after it begins as he begins it
-            return codec.silence * (codec.line_bytes(units) // codec.sample_bytes)
-        self._stood_in += units
-        before = self._before + self._last
-        if before:  # otherwise he has never been heard
-            most = SILENT_MS * codec.clock_rate_hz // 1000 - since
-            self.concealed_ms += max(0, min(units, most)) * 1000 // codec.clock_rate_hz
-        return conceal(codec, before, units, since)
-
-    def _joined(self, line: bytes) -> bytes:
-        """The caller's audio where it goes on after a loss or a cut."""
-        codec = self.codec
-        overlap = JOIN_MS * codec.clock_rate_hz // 1000
-        onward = self._cut or conceal(codec, self._before + self._last, overlap, self._stood_in)
-        self._stood_in, self._cut = 0, b""
-        return join(codec, onward, line)
+        if sounding:
+            return self.mender.stand_in(units)
+        self.mender.pause()
+        return self.codec.silence * (self.codec.line_bytes(units) // self.codec.sample_bytes)
 
     def overdue(self, now: float) -> bytes | None:
         """Asked every tick: audio that was held back for a packet that has not come."""
         return self._deliver_all(self._reorder.due(now), now) if len(self._reorder) else None
 
-    def tick(self, frames: int, skipped: int, playout: Playout, now: float) -> list[bytes]:
-        """`frames` packets are due; `skipped` had to be left out before them, the timestamps run on over these."""
+    def tick(self, frames: int, skipped: int, playout: Playout, now: float, early: float = 0.0) -> list[bytes]:
+        """`frames` packets are due, or one is that much `early`; `skipped` had to be left out before them, the
+        timestamps run on over these.
+        """
         spec = self._spec
         if spec is None:
             return []
@@ -249,7 +237,7 @@ class NearEnd:
             self._mark = True
         out: list[bytes] = []
         for _ in range(frames):
-            heard = playout.next(now) or self._silence
+            heard = playout.next(now, early) or self._silence
             event = self.sender.poll() if self.sender.busy and spec.receives else None
             if spec.receives:
                 if event is not None and spec.dtmf_payload_type >= 0:
@@ -358,14 +346,20 @@ class NearEnd:
         if self._their_ssrc is not None:
             self.ssrc_changes += 1
             self.reception.restart()
-            self._new_stream()
         self._their_ssrc = ssrc
 
-    def _new_stream(self) -> None:
-        """Other SSRC or restart: what was held for the old stream's gaps is not worth its delay any more."""
+    def _new_stream(self, now: float) -> bytes:
+        """Another SSRC, or the far side began anew: returns the audio of packets that were held for the old gaps.
+
+        The decoder begins anew as well. One that remembers another encoder's past answers with a loud scratch, one that
+        remembers nothing is at worst quiet for a moment.
+        """
+        rest = self._deliver_all(self._reorder.reset(), now) or b""
         self.uplink.new_stream()
-        self._reorder.reset()
-        self._before = self._last = self._cut = b""
+        if self.codec.decoder is not None:
+            self._decoder = self.codec.decoder()
+        self.mender.renew(self._decoder)
+        return rest
 
     def _listen_for_keys(self) -> None:
         """Tones in the audio (only if wanted), in any codec whose rate the detector knows."""
@@ -376,12 +370,13 @@ class NearEnd:
         self.codec = codec
         self._decoder = codec.decoder() if codec.decoder else None
         self._encoder = codec.encoder() if codec.encoder else None
+        self.mender.use(codec, self._decoder)
+        self._reorder.reset()
         self._listen_for_keys()
         self.turns.use(codec)
         self.uplink.use_rate(codec.clock_rate_hz)
         self.reception.use_rate(codec.clock_rate_hz)
         self.digits.use_rate(codec.clock_rate_hz)
-        self._new_stream()
 
     def _audio_packet(self, payload: bytes, payload_type: int) -> bytes:
         mark, self._mark = self._mark, False

@@ -168,7 +168,7 @@ class Reception:
         return self._base is not None and -MAX_MISORDER <= seq_diff(sequence, self._max_seq) <= MAX_DROPOUT
 
     def restart(self) -> None:
-        """The next packet begins a new stream (new SSRC, or the far side began anew)."""
+        """The next packet begins a new stream (new SSRC, or the far side began anew), and is a RESTART."""
         self.retired_expected = self.expected
         self._base = None
         self._cycles = 0
@@ -183,7 +183,7 @@ class Reception:
         """
         if self._base is None:
             self._begin(sequence)
-            verdict = self.IN_ORDER
+            verdict = self.RESTART if self.retired_expected else self.IN_ORDER
         else:
             step = ((sequence - self._max_seq + 0x8000) & 0xFFFF) - 0x8000
             if step == 1:

@@ -96,15 +96,20 @@ class Uplink:
         """Other SSRC or restart: timestamps before and after have nothing to do with each other."""
         self._next_ts = None
 
+    def gap(self, timestamp: int) -> int:
+        """Samples between the last packet and one with this timestamp; 0 when none can be told."""
+        gap = 0 if self._next_ts is None else ts_diff(timestamp, self._next_ts)
+        return gap if 0 < gap < MAX_JUMP_S * self._rate_hz else 0
+
     def admit(self, timestamp: int, samples: int, quiet: bool, now: float) -> int:
         """A packet in order: how many samples of silence go up before it, or DROP if it must not go at all."""
-        gap = 0 if self._next_ts is None else ts_diff(timestamp, self._next_ts)
+        gap = self.gap(timestamp)
         self._next_ts = (timestamp + samples) & 0xFFFFFFFF
         if not self._started:
             return 0  # nobody listens yet, so nothing is owed
         behind = self.behind(now)
         fill = 0
-        if 0 < gap < MAX_JUMP_S * self._rate_hz:
+        if gap:
             fill = max(0, min(gap, behind - samples))
         lead = samples + fill - behind
         ahead_ms = lead * 1000 / self._rate_hz

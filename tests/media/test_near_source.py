@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from media.conceal import conceal, join
 from media.near import LEARN_S, MOVED_AFTER_S, Address, NearEnd
-from tests.helpers.nearend import LOUD, NAT, SDP, START, STRANGER, hear, near_end, packet, report, spec
+from tests.helpers.nearend import LOUD, NAT, PCMU, SDP, START, STRANGER, hear, near_end, packet, report, spec
 
 
 def test_the_address_of_the_sdp_until_somebody_speaks() -> None:
@@ -32,7 +33,7 @@ def test_but_not_any_more_after_the_first_seconds() -> None:
 def test_the_address_of_the_sdp_wins_over_a_learnt_one() -> None:
     near = near_end()
     hear(near, [1], NAT)
-    assert near.receive(packet(1, ssrc=7), SDP, START + 0.03) == LOUD
+    assert near.receive(packet(1, ssrc=7), SDP, START + 0.03) == join(PCMU, conceal(PCMU, LOUD, 40), LOUD)
     assert near.peer == SDP
     assert hear(near, [2, 3], NAT) == [None, None]
     assert (near.wrong_source, near.ssrc_changes) == (2, 1)

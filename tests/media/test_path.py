@@ -83,7 +83,9 @@ def test_what_is_lost_is_concealed_in_its_place(faults: Faults, codec: str) -> N
         assert gaps(call.heard_by_platform(), call.rate_hz, longer_than_ms=4) == []
     else:  # after 60 ms nothing is left to repeat
         assert 60 * wire.line.lost / max(faults.burst) <= far.concealed_ms <= lost_ms
-        assert heard.silent_ms() <= lost_ms - far.concealed_ms
+        # Opus' own guess at a pure tone is all but gone 10 ms before ours would be.
+        early_ms = far.concealed_ms / 6 if codec == "opus" else 0
+        assert heard.silent_ms() <= lost_ms - far.concealed_ms + early_ms
 
 
 @of([*LOSS, *BURSTS, *WILD_JITTER, *SWAPS, *STALLS])

@@ -262,7 +262,7 @@ def test_a_restart_by_hand_is_not_a_resync() -> None:
     reception.restart()
     assert counted(reception) == figures(expected=4, received=3, lost=1)
     assert not reception.is_near(5)
-    assert hear(reception, 3, 4) == [IN_ORDER, IN_ORDER]
+    assert hear(reception, 3, 4) == [RESTART, IN_ORDER]
     assert counted(reception) == figures(expected=6, received=5, lost=1)
 
 
