@@ -8,6 +8,9 @@
     |   +-- PlatformSlow       no answer in time: 503 with Retry-After
     |   +-- PlatformDenied     our account or request (400, 401, 402, 403): 480, the operator must act
     +-- MediaError             no worker or no RTP port: 503 with Retry-After
+    +-- StoreError             the store of records cannot be used, and waiting does not help: the operator must act
+    |   +-- StoreDown          it cannot be reached just now
+    +-- KeyReused              an idempotency key that another request has had
 
 The SIP answers: RFC 3261 21.4.18 (480), 21.4.24 (486), 21.5.4 (503). 503 makes a good trunk try its next route; 480 is
 for what no other route of the trunk can mend.
@@ -101,3 +104,15 @@ class MediaError(BridgeError):
 
     def end(self) -> End:
         return End(Blame.SERVER, "no-media", 503, str(self), 5)
+
+
+class StoreError(BridgeError):
+    """The store of records cannot be used. The text names no password."""
+
+
+class StoreDown(StoreError):
+    """Just now: refused, slow, full, restarting. It is tried again."""
+
+
+class KeyReused(BridgeError):
+    """This idempotency key came before, with another request."""

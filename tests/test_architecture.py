@@ -14,9 +14,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-GROUND = frozenset({"bridge.errors", "bridge.config", "bridge.records", "bridge.logs", "bridge.children"})
+GROUND = frozenset(
+    {"bridge.errors", "bridge.config", "bridge.records", "bridge.store", "bridge.logs", "bridge.children"}
+)
 LIBRARIES = frozenset({"media", "sip"})
-HOUSE = GROUND | LIBRARIES | {"bridge.platforms", "bridge.calls", "bridge.app"}
+HOUSE = GROUND | LIBRARIES | {"bridge.platforms", "bridge.routing", "bridge.calls", "bridge.trunks", "bridge.app"}
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
     # two libraries that know neither us nor each other
@@ -27,18 +29,22 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bridge.errors": LIBRARIES,
     "bridge.config": LIBRARIES | {"bridge.errors"},
     "bridge.records": LIBRARIES | {"bridge.errors"},
+    "bridge.store": frozenset({"bridge.errors", "bridge.config", "bridge.records"}),
     "bridge.logs": frozenset({"bridge.config"}),
     "bridge.children": frozenset({"bridge.errors", "bridge.logs"}),
     "bridge.metrics": LIBRARIES | {"bridge.errors", "bridge.records"},
-    # rooms that do not know each other: what speaks to a platform, and what plays one
+    # rooms that do not know each other: what decides, what speaks to a platform, and what plays one
+    "bridge.routing": GROUND | LIBRARIES,
     "bridge.platforms": GROUND | {"media"},
     "bridge.simulators": GROUND | {"media"},
     # the desk: one call's life
-    "bridge.calls": GROUND | LIBRARIES | {"bridge.platforms"},
+    "bridge.calls": GROUND | LIBRARIES | {"bridge.platforms", "bridge.routing"},
+    # the partners: where they are, how they fare, which of them carries a call
+    "bridge.trunks": GROUND | LIBRARIES | {"bridge.routing", "bridge.calls"},
     # the face
-    "bridge.web": GROUND | LIBRARIES | {"bridge.calls", "bridge.metrics"},
+    "bridge.web": GROUND | LIBRARIES | {"bridge.routing", "bridge.calls", "bridge.trunks", "bridge.metrics"},
     # the roof, and what looks at the whole house from outside
-    "bridge.app": GROUND | LIBRARIES | {"bridge.platforms", "bridge.calls", "bridge.metrics", "bridge.web"},
+    "bridge.app": HOUSE | {"bridge.metrics", "bridge.web"},
     "bridge.demo": HOUSE | {"bridge.simulators"},
     "bridge.bench": HOUSE | {"bridge.simulators"},
     "bridge.commands": HOUSE | {"bridge.simulators", "bridge.demo", "bridge.bench"},
