@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sip.headers import parse_message, sdp_of
+from sip.headers import contacts, parse_message, retry_after_s, sdp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,16 @@ class Cause:
     def redirection(self) -> int:
         """The 3xx that ended the call, or 0: we follow none, and PJSUA then only says 487."""
         return self.status if self.status // 100 == 3 else 0
+
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """Of a redirection: where else to try, best first."""
+        return contacts(parse_message(self.received)) if self.redirection and self.received else ()
+
+    @property
+    def retry_after_s(self) -> int:
+        """Of a refusal: when to try again; 0 when nothing was said."""
+        return retry_after_s(parse_message(self.received)) if self.received else 0
 
     @property
     def sdp(self) -> str:

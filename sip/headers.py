@@ -13,8 +13,10 @@ COMPACT = {
     "m": "contact",
     "v": "via",
     "l": "content-length",
+    "r": "refer-to",
+    "b": "referred-by",
 }
-"Short forms of header names (RFC 3261, 7.3.3)."
+"Short forms of header names (RFC 3261, 7.3.3; RFC 3515, 2.1; RFC 3892, 3)."
 
 TOLD_HEADERS = (
     "p-asserted-identity",
@@ -31,6 +33,9 @@ MAX_TOLD_CHARACTERS = 1024
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _QUOTED_NAME = re.compile(r'\s*"((?:[^"\\]|\\.)*)"')
 _BOUNDARY = re.compile(r'boundary="?([^";]+)', re.IGNORECASE)
+_LIST_ITEM = re.compile(r'(?:"(?:[^"\\]|\\.)*"|<[^>]*>|[^,"<])+')
+_Q = re.compile(r";\s*q\s*=\s*([01](?:\.\d{0,3})?)", re.IGNORECASE)
+_LEADING_NUMBER = re.compile(r"\d{1,9}")
 _SIGNAL = re.compile(r"^\s*Signal\s*=\s*(\S+)", re.IGNORECASE | re.MULTILINE)
 _DURATION = re.compile(r"^\s*Duration\s*=\s*(\d{1,5})", re.IGNORECASE | re.MULTILINE)
 _DIGITS = {str(number): digit for number, digit in enumerate("0123456789*#ABCD")}
@@ -78,6 +83,29 @@ def name_and_uri(value: str) -> tuple[str, str]:
     if bracket:
         return name or before.strip(), after.partition(">")[0].strip()
     return name, rest.partition(";")[0].strip()
+
+
+def contacts(message: Message) -> tuple[str, ...]:
+    """URIs of the Contacts, best q first; of equals the first (RFC 3261, 8.1.3.4 and 20.10)."""
+    values = (value for name, text in message.headers if _long(name) == "contact" for value in _listed(text))
+    rated = [(_quality(value), name_and_uri(value)[1]) for value in values]
+    return tuple(uri for _, uri in sorted(rated, key=lambda pair: -pair[0]) if uri)
+
+
+def retry_after_s(message: Message) -> int:
+    """Seconds; 0 when nothing was said (RFC 3261, 20.33)."""
+    found = _LEADING_NUMBER.match(message.first("retry-after"))
+    return int(found[0]) if found else 0
+
+
+def _listed(value: str) -> list[str]:
+    """The values of a header that may hold several, cut at the commas outside quotes and angle brackets."""
+    return [one.strip() for one in _LIST_ITEM.findall(value)]
+
+
+def _quality(value: str) -> float:
+    found = _Q.search(value.rpartition(">")[2])
+    return float(found[1]) if found else 1.0
 
 
 def told_headers(message: Message) -> tuple[tuple[str, str], ...]:

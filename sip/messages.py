@@ -136,13 +136,13 @@ class SendInfoDigit(Command):
 class Refer(Command):
     """Ask the peer to call somebody else (RFC 3515). Followed by `ReferProgress` until one is final.
 
-    With `replaces`, the name of another call of ours, the peer is to take that call's place (attended, RFC 5589, 7).
+    With `replaces`, the name of another call of ours, the peer is to call whom that one is with, in its place
+    (attended, RFC 5589, 7); `to_uri` is not asked then.
     """
 
     call: str
-    to_uri: str
+    to_uri: str = ""
     replaces: str = ""
-    referred_by: str = ""
 
 
 class AnswerRefer(Command):

@@ -30,6 +30,12 @@ class Negotiation:
         "Ours is an offer: what they make of it comes with their ACK or 200."
         self._is_given = False
         "Their offer has our answer already, in a 183: the 200 repeats it, it can not be another one."
+        self._before_offer: str | None = None
+        "What we had said before the offer of our own that is open. None: none is."
+        self._theirs = ""
+        "What they said last, as the stack writes it."
+        self._is_told = False
+        "What will be agreed on next has been told already, as their offer."
 
     @property
     def is_reasked(self) -> bool:
@@ -43,15 +49,27 @@ class Negotiation:
         self.is_asked, self._is_given = True, False
         return Reoffer(call=self._call, sdp=offer)
 
+    @property
+    def may_offer(self) -> bool:
+        """Nobody's offer is open: ours may be made (RFC 3264, 4)."""
+        return bool(self.ours) and not self.is_asked and not self.is_offering
+
+    def on_our_offer(self, sdp: str) -> None:
+        """A re-INVITE or UPDATE of ours is to be sent; `say` gives its offer. Empty: what we said last, again."""
+        self._before_offer = self.ours
+        self.ours = _checked(sdp) if sdp else self.ours
+        self.is_offering = True
+
+    def on_offer_refused(self) -> None:
+        """What was agreed before still stands."""
+        self.ours, self._before_offer = self._before_offer or self.ours, None
+        self.is_offering = False
+
     def on_our_word(self, sdp: str) -> str:
         """What to put into the response itself: empty when ours is an offer, which `say` gives, or was given before."""
         if not sdp or self._is_given:
             return ""
-        try:
-            parse(sdp)
-        except SdpError as error:  # the stack would send one of its own instead
-            raise SipError(f"our own SDP: {error}") from None
-        self.ours, self._is_given = sdp, True
+        self.ours, self._is_given = _checked(sdp), True
         return "" if self.is_offering else sdp
 
     def on_answered(self) -> None:
@@ -60,11 +78,13 @@ class Negotiation:
 
     def say(self, offer: str) -> tuple[str, Reoffer | None]:
         """The stack needs a description of ours, for their `offer` or (empty) as one. Empty: nothing is known yet."""
+        if self._before_offer is not None and not offer:
+            return self.ours, None
         if self.is_confirmed and not offer:
-            self.is_offering = True
+            self.is_offering, self._is_told = True, False
             self.ours = offer_again(self.ours)
         elif offer and self.ours and not self.is_asked:
-            self.ours = self._answer_again(offer)
+            self.ours, self._is_told = self._answer_again(offer), True
             return self.ours, Reoffer(call=self._call, sdp=offer, answered=True)
         return self.ours, None
 
@@ -76,8 +96,24 @@ class Negotiation:
             return self.ours
 
     def on_agreed(self, theirs: str) -> Negotiated | None:
-        """An offer has found its answer: told when the offer was ours."""
-        if not self.is_offering or self.is_asked:
+        """An offer has found its answer: told when the offer was ours.
+
+        Also that of a refresh, which the stack makes by itself, when the answer is another one than before.
+        """
+        before, self._theirs = self._theirs, theirs
+        told, self._is_told = self._is_told, False
+        if self.is_asked or told:
             return None
-        self.is_offering = False
+        if not self.is_offering and (not self.is_confirmed or before in ("", theirs)):
+            return None
+        self.is_offering, self._before_offer = False, None
         return Negotiated(call=self._call, sdp=theirs)
+
+
+def _checked(sdp: str) -> str:
+    """Our own words. What the stack can not read it would replace by something of its own."""
+    try:
+        parse(sdp)
+    except SdpError as error:
+        raise SipError(f"our own SDP: {error}") from None
+    return sdp

@@ -1,6 +1,6 @@
 """The calls of this process by name: commands find their call here, and every call ends exactly once. Knows no stack.
 
-Command -> Switchboard.perform -> Line.ring, answer, refuse_reoffer, hang_up
+Command -> Switchboard.perform -> Line.ring, answer, hang_up ...
 Line    -> Switchboard.on_incoming, on_ended -> Event
 """
 
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
+
+import msgspec
 
 from sip import messages as m
 from sip.border import SipError
@@ -27,7 +29,15 @@ class Line(Protocol):
     def ring(self, command: m.Ring) -> None: ...
     def answer(self, sdp: str) -> None: ...
     def refuse_reoffer(self, status: int) -> None: ...
+    def reinvite(self, command: m.Reinvite) -> None: ...
+    def send_digit(self, command: m.SendInfoDigit) -> None: ...
+    def refer(self, command: m.Refer, replaced: Self | None) -> None: ...
+    def answer_refer(self, status: int) -> None: ...
+    def notify_refer(self, command: m.NotifyRefer) -> None: ...
     def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None: ...
+
+    def replaces(self) -> str:
+        """The Replaces header by which somebody else can take this call's place at its peer (RFC 3891)."""
 
 
 class Switchboard:
@@ -68,7 +78,18 @@ class Switchboard:
             self._perform(line, command)
         except SipError as error:
             log.warning("%s failed: %s", type(command).__name__, error, extra={"call": name})
-            if not isinstance(command, m.Hangup):
+            self._on_failure(command, name, str(error))
+
+    def _on_failure(self, command: m.AnyCommand, name: str, why: str) -> None:
+        """What a call can go on without is told or forgotten; without the rest it ends."""
+        match command:
+            case m.Refer():
+                self.emit(m.ReferProgress(call=name, status=500, reason=why, final=True))
+            case m.Reinvite():
+                self.emit(m.ReofferRefused(call=name, status=500))
+            case m.Hangup() | m.SendInfoDigit() | m.AnswerRefer() | m.NotifyRefer():
+                pass
+            case _:
                 self.perform(m.Hangup(call=name, status=500))
 
     def _perform(self, line: Line, command: m.AnyCommand) -> None:
@@ -83,6 +104,16 @@ class Switchboard:
             case m.RefuseReoffer():
                 self._settled.add(line.sip_call_id)
                 line.refuse_reoffer(command.status)
+            case m.Reinvite():
+                line.reinvite(command)
+            case m.SendInfoDigit():
+                line.send_digit(command)
+            case m.Refer():
+                line.refer(command, self._line(command.replaces) if command.replaces else None)
+            case m.AnswerRefer():
+                line.answer_refer(command.status)
+            case m.NotifyRefer():
+                line.notify_refer(command)
             case m.Hangup():
                 line.hang_up(command)
 
@@ -90,6 +121,9 @@ class Switchboard:
         """Known before it dials: what happens to it may happen at once."""
         try:
             line = self._lines[command.call] = self._new_line(command)
+            if command.replaces:
+                replaces = (("Replaces", self._line(command.replaces).replaces()), ("Require", "replaces"))
+                command = msgspec.structs.replace(command, headers=command.headers + replaces)
             line.dial(command)
             if command.call in self._lines:
                 self.emit(m.Dialled(call=command.call, sip_call_id=line.sip_call_id))
@@ -97,9 +131,21 @@ class Switchboard:
             self._lines.pop(command.call, None)
             self.emit(m.Ended(call=command.call, status=500, reason=str(error), by="error"))
 
+    def _line(self, name: str) -> Line:
+        """Another call that a command is about."""
+        line = self._lines.get(name)
+        if line is None:
+            raise SipError(f"no call {name} to be replaced")
+        return line
+
+    @property
+    def lines(self) -> list[Line]:
+        return list(self._lines.values())
+
     # --- what the stack reports
 
-    def on_incoming(self, line: Line, trunk: str, source: str, invite: Message) -> None:
+    def on_incoming(self, line: Line, trunk: str, source: str, invite: Message, replaces: str = "") -> None:
+        """`replaces`: the name of our call that this one is to take the place of."""
         self._lines[line.name] = line
         if self._is_leaving:
             self.perform(m.Hangup(call=line.name, status=503))
@@ -117,15 +163,27 @@ class Switchboard:
                 request_uri=invite.request_uri,
                 offer=sdp_of(invite),
                 headers=told_headers(invite),
+                replaces=replaces,
             )
         )
 
-    def on_ended(self, line: Line, status: int, reason: str, by: Literal["remote", "local", "error"]) -> None:
+    def on_ended(
+        self,
+        line: Line,
+        status: int,
+        reason: str,
+        by: Literal["remote", "local", "error"],
+        *,
+        contacts: tuple[str, ...] = (),
+        retry_after_s: int = 0,
+    ) -> None:
         if self._lines.pop(line.name, None) is None:
             return
         self._ended.append(line)
         self._settled.add(line.sip_call_id)
-        self.emit(m.Ended(call=line.name, status=status, reason=reason, by=by))
+        self.emit(
+            m.Ended(call=line.name, status=status, reason=reason, by=by, contacts=contacts, retry_after_s=retry_after_s)
+        )
 
     def report(self, dropped: str, refused: str) -> None:
         """Once a second, what the gate has noted: lines `source method count`, and `source Call-ID method status why`.

@@ -156,7 +156,12 @@ class Endpoint:
         leg = Leg(self, account, secrets.token_hex(6), call_id)
         leg.sip_call_id = invite.first("call-id")
         leg.negotiation.on_invite(sdp_of(invite))
-        self.switchboard.on_incoming(leg, account.name, source, invite)
+        self.switchboard.on_incoming(leg, account.name, source, invite, self.name_of(pj.puenteReplacedCall()))
+
+    def name_of(self, call_id: int) -> str:
+        """Of the call that the stack has under this number; empty if there is none."""
+        legs = (line for line in self.switchboard.lines if isinstance(line, Leg))
+        return next((leg.name for leg in legs if leg.getId() == call_id), "") if call_id >= 0 else ""
 
     def on_registrar_heard(self, trunk: str, address: str) -> None:
         """A registrar's name led here: calls of that trunk come from there too."""

@@ -8,15 +8,20 @@ from typing import Any, Protocol
 import pjsua2 as pj
 
 from sip import messages as m
-from sip.border import guarded
+from sip.border import SipError, guarded
 from sip.cause import Cause
-from sip.headers import info_digit, parse_message
+from sip.glare import MAX_TRIES, REFRESH_AGAIN_S, wait_s
+from sip.headers import info_digit, name_and_uri, parse_message
 from sip.negotiation import Negotiation
+from sip.refer import SIPFRAG, parse_refer_to, sipfrag, subscription_state
 from sip.stack.account import Account
 from sip.stack.border import translated
 from sip.stack.settings import add_headers, call_prm
 from sip.switchboard import Switchboard
 from sip.trunks import domain_of, our_uri, target_uri
+
+NO_REQUIRE_REPLACES = 1
+"PJSUA_XFER_NO_REQUIRE_REPLACES, which has no name in Python: a peer that does not know Replaces may still try."
 
 
 class Home(Protocol):
@@ -26,6 +31,9 @@ class Home(Protocol):
     later: Callable[[float, Callable[[], None]], object]
     switchboard: Switchboard
     host: str
+
+    def name_of(self, call_id: int) -> str:
+        """Of the call that the stack has under this number; empty if there is none."""
 
 
 class Leg(pj.Call):
@@ -39,6 +47,13 @@ class Leg(pj.Call):
         self.negotiation = Negotiation(name)
         self.early_sdp = ""
         self.hung_up: m.Hangup | None = None
+        self.reoffer: m.Reinvite | None = None
+        "Ours, not answered yet."
+        self.offers = 0
+        "How often it has been made."
+        self.refers = 0
+        "REFERs of the peer so far: NOTIFYs for the second and later ones say which is meant (RFC 3515, 2.4.6)."
+        self.refer_event = "refer"
 
     # --- what PJSUA2 tells
 
@@ -55,10 +70,18 @@ class Leg(pj.Call):
             case pj.PJSIP_INV_STATE_CONFIRMED:
                 self.negotiation.is_confirmed = True
                 self.emit(m.Confirmed(call=self.name))
-            case pj.PJSIP_INV_STATE_DISCONNECTED if self.hung_up:
-                self.endpoint.switchboard.on_ended(self, status, self.hung_up.reason or reason, "local")
             case pj.PJSIP_INV_STATE_DISCONNECTED:
-                self.endpoint.switchboard.on_ended(self, status, reason, cause.ended_by)
+                self._end(status, reason, cause)
+
+    def _end(self, status: int, reason: str, cause: Cause) -> None:
+        pj.puenteAnswerRefer(self.getId(), pj.PJSIP_SC_REQUEST_TERMINATED)  # if one still waits
+        on_ended = self.endpoint.switchboard.on_ended
+        if self.hung_up:
+            on_ended(self, status, self.hung_up.reason or reason, "local")
+        else:
+            on_ended(
+                *(self, status, reason, cause.ended_by), contacts=cause.contacts, retry_after_s=cause.retry_after_s
+            )
 
     @guarded
     def onCallSdpCreated(self, prm: Any) -> None:
@@ -76,22 +99,56 @@ class Leg(pj.Call):
 
     @guarded
     def onCallMediaState(self, prm: Any) -> None:
-        if told := self.negotiation.on_agreed(pj.puenteCallSdp(self.getId(), 1)):
+        told = self.negotiation.on_agreed(pj.puenteCallSdp(self.getId(), 1))
+        if told:
+            self.reoffer = None
             self.emit(told)
 
     @guarded
     def onCallTsxState(self, prm: Any) -> None:
         cause = cause_of(prm)
-        if cause.method != "INFO" or cause.is_ours or not cause.received:
-            return
+        match cause.method:
+            case "INFO" if cause.received and not cause.is_ours:
+                self._on_info(cause)
+            case "REFER" if cause.received and not cause.is_ours and self.negotiation.is_confirmed:
+                self._on_refer(cause)
+            case "INVITE" | "UPDATE" if cause.is_ours and cause.status >= 300 and self.negotiation.is_confirmed:
+                self._on_offer_refused(cause)
+
+    def _on_info(self, cause: Cause) -> None:
         if digit := info_digit(parse_message(cause.received)):
             self.emit(m.InfoDigit(call=self.name, digit=digit[0], duration_ms=digit[1]))
 
+    def _on_refer(self, cause: Cause) -> None:
+        request = parse_message(cause.received)
+        target = parse_refer_to(request.first("refer-to"))
+        if not target.uri:
+            pj.puenteAnswerRefer(self.getId(), pj.PJSIP_SC_BAD_REQUEST)
+            return
+        self.refers += 1
+        number = request.first("cseq").partition(" ")[0]
+        self.refer_event = "refer" if self.refers == 1 else f"refer;id={number}"
+        ours = ""
+        if dialog := target.replaces:
+            ours = self.endpoint.name_of(pj.puenteFindCall(dialog.sip_call_id, dialog.to_tag, dialog.from_tag))
+        self.emit(
+            m.Referred(
+                call=self.name,
+                to_uri=target.uri,
+                replaces=ours,
+                replaces_header=dialog.header if dialog and not ours else "",
+                referred_by=name_and_uri(request.first("referred-by"))[1],
+            )
+        )
+
+    @guarded
+    def onCallTransferStatus(self, prm: Any) -> None:
+        prm.cont = not prm.finalNotify
+        self.emit(m.ReferProgress(call=self.name, status=prm.statusCode, reason=prm.reason, final=prm.finalNotify))
+
     @guarded
     def onCallTransferRequest(self, prm: Any) -> None:
-        prm.statusCode = pj.PJSIP_SC_DECLINE  # left alone, PJSUA accepts and dials by itself
-
-    onCallReplaceRequest = onCallTransferRequest
+        prm.statusCode = pj.PJSIP_SC_DECLINE  # before the call stands; later ones do not come here (native/dialog.c)
 
     def on_failure(self) -> None:
         self.endpoint.later(0, lambda: self.endpoint.switchboard.perform(m.Hangup(call=self.name, status=500)))
@@ -117,6 +174,89 @@ class Leg(pj.Call):
             prm.sdp.wholeSdp = text
         with translated():
             pj.Call.answer(self, prm)
+
+    # --- our own offers
+
+    def reinvite(self, command: m.Reinvite) -> None:
+        self.reoffer, self.offers = command, 0
+        self._offer()
+
+    def _offer(self) -> None:
+        """Made now or, when something else is being agreed on, a little later: nobody has refused it yet."""
+        if self.reoffer is None or self.hung_up:
+            return
+        self.offers += 1
+        if not self.negotiation.may_offer:
+            self._offer_again(pj.PJSIP_SC_REQUEST_PENDING)
+            return
+        self.negotiation.on_our_offer(self.reoffer.sdp)
+        prm = call_prm(0)
+        send = pj.Call.reinvite if self.negotiation.is_confirmed else pj.Call.update
+        try:
+            with translated():
+                send(self, prm)
+        except SipError:
+            self.negotiation.on_offer_refused()
+            self._offer_again(pj.PJSIP_SC_REQUEST_PENDING)
+
+    def _on_offer_refused(self, cause: Cause) -> None:
+        """Of our own offer, or of a refresh that the stack had sent; challenges and 422 it answers by itself."""
+        if cause.status in (401, 407, 408, 422, 481):
+            return
+        if self.reoffer is None:
+            self.reoffer = m.Reinvite(call=self.name, sdp="")
+        if self.negotiation.is_offering:
+            self.negotiation.on_offer_refused()
+        self._offer_again(cause.status)
+
+    def _offer_again(self, status: int) -> None:
+        assert self.reoffer is not None
+        is_refresh = not self.reoffer.sdp
+        if status == pj.PJSIP_SC_REQUEST_PENDING and (is_refresh or self.offers < MAX_TRIES):
+            self.endpoint.later(wait_s(not self.is_inbound), self._guarded_offer)
+        elif is_refresh:  # a session that is not refreshed ends (RFC 4028, 10)
+            self.endpoint.later(REFRESH_AGAIN_S, self._guarded_offer)
+        else:
+            self.reoffer = None
+            self.emit(m.ReofferRefused(call=self.name, status=status))
+
+    @guarded
+    def _guarded_offer(self) -> None:
+        self._offer()
+
+    # --- transfers and digits
+
+    def refer(self, command: m.Refer, replaced: Leg | None) -> None:
+        prm = call_prm(0)
+        with translated():
+            if replaced is None:
+                self.xfer(f"<{command.to_uri}>", prm)
+            else:
+                prm.options = NO_REQUIRE_REPLACES
+                self.xferReplaces(replaced, prm)
+
+    def answer_refer(self, status: int) -> None:
+        if pj.puenteAnswerRefer(self.getId(), status) != pj.PJ_SUCCESS:
+            raise SipError("the REFER was not answered")
+
+    def notify_refer(self, command: m.NotifyRefer) -> None:
+        headers = [("Event", self.refer_event), ("Subscription-State", subscription_state(command.status))]
+        self._request("NOTIFY", headers, SIPFRAG, sipfrag(command.status, command.reason))
+
+    def send_digit(self, command: m.SendInfoDigit) -> None:
+        body = f"Signal={command.digit}\r\nDuration={command.duration_ms}\r\n"
+        self._request("INFO", [], "application/dtmf-relay", body)
+
+    def _request(self, method: str, headers: list[tuple[str, str]], kind: str, body: str) -> None:
+        prm = pj.CallSendRequestParam()
+        prm.method = method
+        add_headers(prm, headers)
+        prm.txOption.contentType, prm.txOption.msgBody = kind, body
+        with translated():
+            self.sendRequest(prm)
+
+    def replaces(self) -> str:
+        return str(pj.puenteReplacesOf(self.getId()))
 
     def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None:
         if self.negotiation.is_reasked:  # nobody may be left waiting for the answer to a re-INVITE

@@ -11,6 +11,19 @@ from sip import messages as m
 from sip.stack.border import Log
 from sip.trunks import our_uri
 
+MIN_SE_S = 90
+"The shortest session interval there may be (RFC 4028, 4); with less PJSIP would refuse every call."
+PRACK = {
+    "off": pj.PJSUA_100REL_NOT_USED,
+    "optional": pj.PJSUA_100REL_OPTIONAL,
+    "required": pj.PJSUA_100REL_MANDATORY,
+}
+SESSION_TIMER = {
+    "off": pj.PJSUA_SIP_TIMER_INACTIVE,
+    "optional": pj.PJSUA_SIP_TIMER_OPTIONAL,
+    "required": pj.PJSUA_SIP_TIMER_REQUIRED,
+}
+
 
 def endpoint_config(options: m.EndpointOptions) -> Any:
     config = pj.EpConfig()
@@ -35,8 +48,10 @@ def account_config(trunk: m.TrunkAccount, host: str) -> Any:
     config.mediaConfig.lockCodecEnabled = False  # no re-INVITE of its own when an answer lists two codecs
     config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL  # otherwise PJSUA refuses RTP/SAVP before we are asked
     config.mediaConfig.srtpSecureSignaling = 0
-    config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
-    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    config.callConfig.prackUse = PRACK[trunk.prack]
+    config.callConfig.timerUse = SESSION_TIMER[trunk.session_timer]
+    config.callConfig.timerMinSESec = max(trunk.min_se_s, MIN_SE_S)
+    config.callConfig.timerSessExpiresSec = max(trunk.session_expires_s, trunk.min_se_s, MIN_SE_S)
     if trunk.proxy:
         config.sipConfig.proxies.append(trunk.proxy if ";lr" in trunk.proxy else f"{trunk.proxy};lr")
     if trunk.username:

@@ -62,7 +62,7 @@ class SipProcess:
         finally:
             await self._reading
         traces = [line for line in self.log if "trace" in line]
-        assert traces == []
+        assert traces == [], traces
         return status
 
     async def _read_log(self) -> None:

@@ -42,6 +42,24 @@ class FakeLine:
     def refuse_reoffer(self, status: int) -> None:
         self._do("refuse_reoffer", status)
 
+    def reinvite(self, command: m.Reinvite) -> None:
+        self._do("reinvite", command)
+
+    def send_digit(self, command: m.SendInfoDigit) -> None:
+        self._do("send_digit", command)
+
+    def refer(self, command: m.Refer, replaced: FakeLine | None) -> None:
+        self._do("refer", command, replaced)
+
+    def answer_refer(self, status: int) -> None:
+        self._do("answer_refer", status)
+
+    def notify_refer(self, command: m.NotifyRefer) -> None:
+        self._do("notify_refer", command)
+
+    def replaces(self) -> str:
+        return f"{self.sip_call_id};to-tag=2;from-tag=1"
+
     def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None:
         self._do("hang_up", command, retry_after_s)
 
@@ -174,4 +192,48 @@ def test_reports_leave_out_refusals_of_our_own() -> None:
         m.Dropped(source="[2001:db8::1]:9", method="garbage", count=1, why="no SIP"),
         m.RefusedByStack(source="192.0.2.1:5060", sip_call_id="id2", status=400, why="Bad SDP"),
         m.RefusedByStack(source="192.0.2.1:5060", sip_call_id="id1", status=486, why="Busy"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "verb"),
+    [
+        (m.Reinvite(call="c1", sdp="v=0"), "reinvite"),
+        (m.SendInfoDigit(call="c1", digit="1"), "send_digit"),
+        (m.Refer(call="c1", to_uri="sip:x@y"), "refer"),
+        (m.AnswerRefer(call="c1"), "answer_refer"),
+        (m.NotifyRefer(call="c1", status=200), "notify_refer"),
+    ],
+)
+def test_what_a_call_can_go_on_without_does_not_end_it(command: m.AnyCommand, verb: str) -> None:
+    bench = Bench(FakeLine(broken=(verb,)))
+    bench.called()
+    bench.board.perform(command)
+    assert [done[0] for done in bench.line.done if isinstance(done, tuple)] == [verb]
+    told = {
+        "reinvite": [m.ReofferRefused(call="c1", status=500)],
+        "refer": [m.ReferProgress(call="c1", status=500, reason="refer is broken", final=True)],
+    }
+    assert bench.events == told.get(verb, [])
+
+
+def test_a_call_in_place_of_another_names_it() -> None:
+    bench = Bench()
+    bench.called()
+    bench.board.perform(m.Dial(call="c2", uri="sip:x@y", sdp="v=0", headers=(("X-A", "1"),), replaces="c1"))
+    dialled = [done[1] for done in bench.line.done if isinstance(done, tuple) and done[0] == "dial"]
+    assert [command.headers for command in dialled] == [
+        (("X-A", "1"), ("Replaces", "id1;to-tag=2;from-tag=1"), ("Require", "replaces"))
+    ]
+
+
+def test_in_place_of_nobody() -> None:
+    bench = Bench()
+    bench.called()
+    bench.board.perform(m.Dial(call="c2", uri="sip:x@y", sdp="v=0", replaces="c9"))
+    bench.board.perform(m.Refer(call="c1", replaces="c9"))
+    assert bench.line.done == []
+    assert bench.events == [
+        m.Ended(call="c2", status=500, reason="no call c9 to be replaced", by="error"),
+        m.ReferProgress(call="c1", status=500, reason="no call c9 to be replaced", final=True),
     ]
