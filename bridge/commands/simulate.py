@@ -1,4 +1,7 @@
-"""`puente simulate ultravox|vapi`: a hosted voice platform on this machine, until it is told to stop."""
+"""`puente simulate twilio|ultravox|vapi`: a voice platform on this machine, until it is told to stop.
+
+`twilio` is an agent that speaks Twilio Media Streams: it has a media socket only, and its URL is what says ready.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from bridge.simulators import failures, part
 from bridge.simulators.audio import SPEECH_DIR
 from bridge.simulators.simulator import SERVICES, Simulator
 
-HELP = "run a simulator of a hosted voice platform"
+HELP = "run a simulator of a hosted voice platform, or of an agent that speaks Twilio Media Streams"
 
 FAILURE_HELP = (
     "make something fail: 429:5 503:30 401 402 500 (REST status, Retry-After), nonsense, never, blocked, "
@@ -27,7 +30,7 @@ FAILURE_HELP = (
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("service", choices=sorted(SERVICES))
     parser.add_argument("--host", default="127.0.0.1", help="address of both ports")
-    parser.add_argument("--port", type=int, default=0, help="REST; 0 takes any free one")
+    parser.add_argument("--port", type=int, default=0, help="REST, of an agent its socket; 0 takes any free one")
     parser.add_argument("--media-port", type=int, default=0, help="media sockets; 0 takes any free one")
     parser.add_argument("--behaviour", choices=("echo", "prompt", "converse"), default="converse")
     parser.add_argument("--prompt-file", type=Path, help="mono 16-bit WAV for `prompt`; otherwise a tone")

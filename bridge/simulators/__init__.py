@@ -12,6 +12,8 @@ They are products of their own, not mocks: they speak the vendors' wire protocol
     sockets        the media port: the only file that touches WebSockets
     webhooks       signed deliveries with retries
     rest           the pieces that both REST interfaces share
+    telling        happenings of a conversation in the words of a vendor
+    twilio/        messages, session, service: an agent, not a vendor; it has no REST interface
     ultravox/      requests, session, service
     vapi/          requests, session, service
     simulator      puts one service together and starts it

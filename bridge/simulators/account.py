@@ -7,7 +7,7 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from bridge.simulators.calls import CallBook, Opened
+from bridge.simulators.calls import CallBook, Knock, Opened
 from bridge.simulators.failures import NONE, Failures
 from bridge.simulators.part import ECHO, Part
 from bridge.simulators.sockets import MediaPort
@@ -40,8 +40,9 @@ class Service(Protocol):
     """One vendor."""
 
     routes: list[Route]
+    "Empty: there is no REST interface, calls begin at the media port."
 
-    def open(self, path: str, now: float) -> Opened:
+    def open(self, knock: Knock, now: float) -> Opened:
         """A client knocks at the media port."""
 
     def stop(self) -> None: ...

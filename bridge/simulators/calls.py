@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -129,6 +129,8 @@ class Session(Protocol):
 
     echoes: bool
     "Binary frames go straight back, and `on_binary` is not called."
+    audio_is_text: bool
+    "Audio travels inside text frames: the session itself counts it, and notes the other texts."
 
     def on_open(self, now: float) -> list[Out]: ...
 
@@ -142,6 +144,16 @@ class Session(Protocol):
 
     def on_close(self, code: int) -> None:
         """The client has closed (1000, 1001, 1005) or is lost (1006)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A client asks for a media socket."""
+
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    "By their names in lower case."
 
 
 @dataclass(frozen=True, slots=True)

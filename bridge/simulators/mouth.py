@@ -1,12 +1,15 @@
 """The pace at which a platform sends its voice. Pure: `now` is an argument, frames are the return value.
 
-Two kinds are known. VAPI sends one frame each 20 ms for as long as the call lasts, silence between utterances. Ultravox
-sends only while the agent speaks, and ahead of time as far as the client's buffer reaches (`clientBufferSizeMs`); what
-the caller has heard is then an assumption: playout began with the first frame and never paused.
+Three kinds are known. VAPI sends one frame each 20 ms for as long as the call lasts, silence between utterances.
+Ultravox sends only while the agent speaks, and ahead of time as far as the client's buffer reaches
+(`clientBufferSizeMs`); what the caller has heard is then an assumption: playout began with the first frame and never
+paused. An agent behind Twilio Media Streams sends all it has, in chunks of its model's own size, and knows by marks
+what was heard.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from bridge.simulators.audio import FRAME_MS, Format, Utterance
@@ -17,6 +20,8 @@ MOST_CATCH_UP = 5
 "Frames a steady mouth sends at once after the process was held up; what is older is skipped."
 
 FRAME_S = FRAME_MS / 1000
+CHUNK_MS = 187.5
+"A model's voice comes in pieces that have nothing to do with frames."
 EPSILON = 1e-6
 "A timer armed for the time of a frame may come back a rounding error before it."
 
@@ -35,6 +40,10 @@ class Line:
 
     def frame(self, index: int) -> bytes:
         return self._data[index * self._frame_bytes : (index + 1) * self._frame_bytes]
+
+    def piece(self, first_byte: int, size: int) -> bytes:
+        """The same without regard to frames; what is left of it at the end, and empty after it."""
+        return self._data[first_byte : first_byte + size]
 
     @property
     def told(self) -> str:
@@ -161,3 +170,64 @@ class AheadMouth:
             due_ms = (self._sent - self._lead_frames + 1) * FRAME_MS
         word_ms = self.line.next_word_ms()
         return self._start + min(due_ms, due_ms if word_ms is None else word_ms) / 1000
+
+
+class Chunk(bytes):
+    """Audio that is followed by a mark of this name."""
+
+    mark: str
+
+    @classmethod
+    def of(cls, data: bytes, mark: str) -> Chunk:
+        chunk = cls(data)
+        chunk.mark = mark
+        return chunk
+
+
+class MarkedMouth:
+    """As far ahead as it has words for, up to a lead; what was heard is what has come back as a mark."""
+
+    def __init__(self, form: Format, lead_ms: int) -> None:
+        self._bytes_per_ms = form.rate_hz * form.bytes_per_sample / 1000
+        self._chunk_bytes = round(CHUNK_MS * self._bytes_per_ms)
+        self._lead_bytes = max(self._chunk_bytes, round(lead_ms * self._bytes_per_ms))
+        self._sent = self._heard = self._number = 0
+        self._unheard: deque[tuple[str, int]] = deque()
+        "(mark, how much of the line was sent with it)"
+        self.line: Line | None = None
+
+    def say(self, line: Line, now: float) -> None:
+        self.line, self._sent, self._heard = line, 0, 0
+        self._unheard.clear()
+
+    def hush(self) -> None:
+        self.line = None
+        self._unheard.clear()
+
+    def frames_due(self, now: float) -> list[bytes]:
+        due: list[bytes] = []
+        while self.line is not None and self._sent - self._heard < self._lead_bytes:
+            data = self.line.piece(self._sent, self._chunk_bytes)
+            if not data:
+                break
+            self._sent += len(data)
+            self._number += 1
+            due.append(Chunk.of(data, f"chunk {self._number}"))
+            self._unheard.append((f"chunk {self._number}", self._sent))
+        return due
+
+    def on_mark(self, name: str) -> None:
+        """Came back. One that belongs to what was taken back says nothing of what was heard."""
+        if self._unheard and self._unheard[0][0] == name:
+            self._heard = self._unheard.popleft()[1]
+
+    def played_ms(self, now: float) -> float:
+        return self._heard / self._bytes_per_ms
+
+    @property
+    def all_sent(self) -> bool:
+        return self.line is None or not self.line.piece(self._sent, 1)
+
+    def next_deadline(self) -> float | None:
+        """Nothing here depends on the time."""
+        return None

@@ -22,7 +22,7 @@ from picows import (
     ws_create_server,
 )
 
-from bridge.simulators.calls import Close, Opened, Out, Refusal, Session, SimulatedCall
+from bridge.simulators.calls import Close, Knock, Opened, Out, Refusal, Session, SimulatedCall
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ class MediaSocket(WSListener):
         now = self._loop.time()
         if kind is WSMsgType.TEXT:
             text = data.decode("utf-8", "replace")
-            self.call.note_text(text)
+            if not self.session.audio_is_text:
+                self.call.note_text(text)
             self._send(self.session.on_text(text, now))
         elif self.session.echoes:
             self._send([data])
@@ -219,8 +220,8 @@ class MediaSocket(WSListener):
         self._later(TEXT_EVERY_S, self._send_text_for_audio)
 
 
-Opener = Callable[[str, float], Opened]
-"Finds the call that a path belongs to and opens its session: the vendor's part."
+Opener = Callable[[Knock, float], Opened]
+"Finds the call that is asked for and opens its session: the vendor's part."
 
 
 class MediaPort:
@@ -251,9 +252,10 @@ class MediaPort:
         return self._sockets.get(call_id)
 
     def _accept(self, request: WSUpgradeRequest) -> MediaSocket | WSUpgradeResponseWithListener:
-        # The path identifies the call; clients may add query parameters of their own (apiVersion, clientVersion).
-        path = urlsplit(request.path.decode("ascii", "replace")).path
-        opened = self._opener(path, asyncio.get_running_loop().time())
+        # Of most vendors the path identifies the call; clients may add query parameters (apiVersion, clientVersion).
+        asked = urlsplit(request.path.decode("ascii", "replace"))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        opened = self._opener(Knock(asked.path, asked.query, headers), asyncio.get_running_loop().time())
         if isinstance(opened, Refusal):
             return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(opened.status), None)
         return MediaSocket(*opened, self)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from media import wire
 from media.codecs import CODECS
-from tests.helpers.workerbench import Bench, bench, until
+from tests.helpers.workerbench import Bench, Caller, bench, until
 
 PCMU = CODECS["PCMU"]
 
@@ -23,6 +24,14 @@ def answers(on: Bench) -> list[str]:
     return [word.removeprefix("mark ") for word in on.platform.words if word.startswith("mark ")]
 
 
+def has_answer(on: Bench, name: str) -> bool:
+    return name in answers(on)
+
+
+def has_heard(caller: Caller, audio: bytes, times: int) -> bool:
+    return caller.audio().count(audio) == times
+
+
 async def test_a_mark_comes_back_when_the_audio_before_it_is_on_the_line() -> None:
     async with bench() as on:
         caller = await on.talking(sends_ahead=True)
@@ -30,9 +39,9 @@ async def test_a_mark_comes_back_when_the_audio_before_it_is_on_the_line() -> No
             await on.platform.say(pcm(level) * 10)
             await on.platform.say(f"mark {level}")
         for level in (11, 12, 13):
-            await until(lambda level=level: str(level) in answers(on))
+            await until(partial(has_answer, on, str(level)))
             # Two sockets on loopback: the order of what comes out of them is no order of sending.
-            await until(lambda level=level: caller.audio().count(frame(level)) == 10)
+            await until(partial(has_heard, caller, frame(level), 10))
             assert frame(level + 2) not in caller.audio()
         report = await on.control.close()
         assert answers(on) == ["11", "12", "13"]

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from bridge.simulators.account import Account
 from bridge.simulators.audio import Format
-from bridge.simulators.calls import Opened, Refusal, SimulatedCall
+from bridge.simulators.calls import Knock, Opened, Refusal, SimulatedCall
 from bridge.simulators.rest import BadRequest, Json, body_of, failing
 from bridge.simulators.ultravox.requests import (
     AgentCallRequest,
@@ -86,8 +86,8 @@ class UltravoxService:
 
     # --- the media socket ---
 
-    def open(self, path: str, now: float) -> Opened:
-        match path.strip("/").split("/"):
+    def open(self, knock: Knock, now: float) -> Opened:
+        match knock.path.strip("/").split("/"):
             case ["calls", call_id, "server_web_socket"]:
                 call = self._account.calls.find(call_id)
             case _:

@@ -16,7 +16,6 @@ from bridge.simulators.audio import Format, Utterance, hum
 from bridge.simulators.calls import Close, Message, Out, SimulatedCall, wall_clock
 from bridge.simulators.conversation import (
     Conversation,
-    Happening,
     HungUp,
     Interrupted,
     Said,
@@ -30,6 +29,7 @@ from bridge.simulators.conversation import (
 from bridge.simulators.hearing import InputClock
 from bridge.simulators.mouth import AheadMouth
 from bridge.simulators.part import Manners, Part
+from bridge.simulators.telling import Telling
 from bridge.simulators.ultravox.requests import CallRequest, DirectCallRequest, milliseconds, seconds
 
 SHORTEST_IDLE_S = 10.0
@@ -66,7 +66,9 @@ def waits_for_user(request: CallRequest) -> bool:
     )
 
 
-class UltravoxSession:
+class UltravoxSession(Telling):
+    audio_is_text = False
+
     def __init__(
         self,
         call: SimulatedCall,
@@ -191,15 +193,6 @@ class UltravoxSession:
 
     # --- what the platform says ---
 
-    def _tell(self, happenings: list[Happening]) -> list[Out]:
-        out: list[Out] = []
-        for happening in happenings:
-            if isinstance(happening, bytes):
-                out.append(happening)
-            else:
-                out += self._TELLERS[type(happening)](self, happening)
-        return out
-
     def _tell_state(self, happening: StateChanged) -> list[Out]:
         return self._if(self._flags.state, "state", state=str(happening.state))
 
@@ -229,7 +222,7 @@ class UltravoxSession:
     def _tell_speech_stopped(self, happening: SpeechStopped) -> list[Out]:
         return self._if(self._flags.user_stopped_speaking and happening.who == "user", "user_stopped_speaking")
 
-    _TELLERS: ClassVar[dict[type, Callable[[UltravoxSession, Any], list[Out]]]] = {
+    tellers: ClassVar[dict[type, Callable[[UltravoxSession, Any], list[Out]]]] = {
         StateChanged: _tell_state,
         Words: _tell_words,
         Said: _tell_said,

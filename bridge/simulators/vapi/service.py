@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from bridge.simulators.account import Account
-from bridge.simulators.calls import Opened, Refusal, SimulatedCall
+from bridge.simulators.calls import Knock, Opened, Refusal, SimulatedCall
 from bridge.simulators.rest import BadRequest, Json, body_of, failing
 from bridge.simulators.vapi.requests import AssistantOverrides, Server, read
 from bridge.simulators.vapi.session import Hooks, VapiSession
@@ -65,8 +65,8 @@ class VapiService:
 
     # --- the media socket ---
 
-    def open(self, path: str, now: float) -> Opened:
-        match path.strip("/").split("/"):
+    def open(self, knock: Knock, now: float) -> Opened:
+        match knock.path.strip("/").split("/"):
             case [call_id, "transport"]:
                 call = self._account.calls.find(call_id)
             case _:

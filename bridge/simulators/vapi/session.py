@@ -17,20 +17,19 @@ from bridge.simulators.audio import hum
 from bridge.simulators.calls import Close, Message, Out, SimulatedCall, wall_clock
 from bridge.simulators.conversation import (
     Conversation,
-    Happening,
     HungUp,
     Interrupted,
     Said,
     Saying,
     SpeechStarted,
     SpeechStopped,
-    StateChanged,
     ToolWanted,
     Words,
 )
 from bridge.simulators.hearing import InputClock
 from bridge.simulators.mouth import SteadyMouth
 from bridge.simulators.part import Manners, Part
+from bridge.simulators.telling import Telling
 from bridge.simulators.vapi.requests import AssistantOverrides
 
 DEFAULT_CLIENT_MESSAGES = frozenset(
@@ -58,7 +57,9 @@ class Hooks:
     "Takes the tool call to the customer's server; False when there is none."
 
 
-class VapiSession:
+class VapiSession(Telling):
+    audio_is_text = False
+
     def __init__(self, call: SimulatedCall, assistant: AssistantOverrides, part: Part, hooks: Hooks) -> None:
         self._call, self._assistant, self._hooks = call, assistant, hooks
         self._part = replace(part, greeting=None) if _waits_for_user(assistant, part) else part
@@ -196,17 +197,8 @@ class VapiSession:
 
     # --- what the platform says ---
 
-    def _tell(self, happenings: list[Happening]) -> list[Out]:
-        out: list[Out] = []
-        for happening in happenings:
-            if isinstance(happening, bytes):
-                out.append(self._call.form.silence() if self._mute else happening)
-            else:
-                out += self._TELLERS[type(happening)](self, happening)
-        return out
-
-    def _tell_nothing(self, _: StateChanged) -> list[Out]:
-        return []
+    def _tell_audio(self, data: bytes) -> list[Out]:
+        return [self._call.form.silence() if self._mute else data]
 
     def _tell_speech_started(self, happening: SpeechStarted) -> list[Out]:
         if happening.who == "agent":
@@ -252,8 +244,7 @@ class VapiSession:
     def _tell_hung_up(self, happening: HungUp) -> list[Out]:
         return self._end("exceeded-max-duration" if happening.reason == "timeout" else "assistant-ended-call")
 
-    _TELLERS: ClassVar[dict[type, Callable[[VapiSession, Any], list[Out]]]] = {
-        StateChanged: _tell_nothing,
+    tellers: ClassVar[dict[type, Callable[[VapiSession, Any], list[Out]]]] = {
         SpeechStarted: _tell_speech_started,
         SpeechStopped: _tell_speech_stopped,
         Words: _tell_words,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.simulators.audio import Format, tone_utterance
-from bridge.simulators.mouth import MOST_CATCH_UP, MOST_FRAMES, AheadMouth, Line, SteadyMouth
+from bridge.simulators.mouth import MOST_CATCH_UP, MOST_FRAMES, AheadMouth, Chunk, Line, MarkedMouth, SteadyMouth
 
 FORM = Format("s16le", 8000)
 START = 1000.0
@@ -96,3 +96,45 @@ def test_hushed_is_hushed() -> None:
     mouth.frames_due(START)
     mouth.hush()
     assert (mouth.frames_due(START + 1), mouth.next_deadline(), mouth.all_sent) == ([], None, True)
+
+
+def test_the_marked_mouth_says_all_at_once_and_believes_only_marks() -> None:
+    mouth, spoken = MarkedMouth(FORM, 60_000), line(400)
+    mouth.say(spoken, START)
+    chunks = mouth.frames_due(START)
+    assert b"".join(chunks) == b"".join(spoken.frame(index) for index in range(spoken.frames))
+    assert [len(chunk) for chunk in chunks] == [3000, 3000, 400]  # of 16 bytes per ms: no whole frames
+    names = [chunk.mark for chunk in chunks if isinstance(chunk, Chunk)]
+    assert (len(set(names)), mouth.all_sent, mouth.played_ms(START + 60), mouth.next_deadline()) == (3, True, 0, None)
+    mouth.on_mark(names[1])  # out of turn
+    assert mouth.played_ms(START) == 0
+    for name, played_ms in zip(names, (187.5, 375, 400), strict=True):
+        mouth.on_mark(name)
+        assert mouth.played_ms(START) == played_ms
+    assert mouth.frames_due(START) == []
+
+
+def test_the_marked_mouth_runs_no_further_ahead_than_its_lead() -> None:
+    mouth = MarkedMouth(FORM, 200)
+    mouth.say(line(800), START)
+    first = mouth.frames_due(START)
+    assert (len(first), mouth.frames_due(START), mouth.all_sent) == (2, [], False)
+    mouth.on_mark("chunk 1")
+    assert len(mouth.frames_due(START)) == 1
+
+
+def test_marks_of_what_was_taken_back_are_not_those_of_the_next_line() -> None:
+    mouth = MarkedMouth(FORM, 60_000)
+    mouth.say(line(400), START)
+    mouth.frames_due(START)
+    mouth.hush()
+    mouth.say(line(200), START)
+    (one, two) = mouth.frames_due(START)
+    for name in ("chunk 1", "chunk 2", "chunk 3"):
+        mouth.on_mark(name)
+    assert mouth.played_ms(START) == 0
+    assert isinstance(one, Chunk)
+    assert one.mark == "chunk 4"
+    mouth.on_mark(one.mark)
+    assert mouth.played_ms(START) == 187.5
+    assert len(two) == 200
