@@ -7,9 +7,9 @@ PyAV is loaded by `prepare`, or when the first call needs it: a worker that only
 
 What a decoder remembers is wrong after a loss, and what it says then is worse than the loss itself: it must be told.
 Opus guesses what was lost (`conceal`); G.722 goes on from what stood in for it (`follow`): over recorded speech the
-20 ms after a loss of 1, 2 or 3 packets are nearer to the truth by 0.9, 1.2 and 1.2 dB, and the worst burst is 5 times as
-loud as the speech, not 8. Opus' repair of a packet from the one behind it (FEC) is out of reach: FFmpeg's decoder does
-not pass that wish on, so we do not ask for it in SDP either.
+20 ms after a loss of 1, 2 or 3 packets are nearer to the truth by 0.9, 1.2 and 1.2 dB, and the worst burst is 5 times
+as loud as the speech, not 8. Opus' repair of a packet from the one behind it (FEC) is out of reach: FFmpeg's decoder
+does not pass that wish on, so we do not ask for it in SDP either.
 """
 
 from __future__ import annotations

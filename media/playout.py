@@ -9,6 +9,10 @@ follows (media.clock). It is measured by its damage: audio that came late (the q
 stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEARN` within `PEAKS_WITHIN_S`, so much is
 kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
+No edge clicks: where the queue runs dry inside an utterance the last sound goes on and fades (at once, if the platform
+sends ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have come,
+within the next tick's frame (media.mender).
+
 Pure: encoded bytes and `now` in, frames out.
 """
 
@@ -21,6 +25,7 @@ import numpy as np
 
 from media.codecs import Codec
 from media.marks import Marks
+from media.mender import Mender
 from media.resample import Resampler
 from media.stats import Histogram
 
@@ -59,6 +64,7 @@ class Playout:
         "_dip",
         "_dry_s",
         "_dry_since",
+        "_farewell",
         "_flushed_at",
         "_frame_bytes",
         "_frames",
@@ -67,12 +73,14 @@ class Playout:
         "_low",
         "_marks",
         "_memory_ticks",
+        "_mender",
         "_peaks",
         "_ptime_ms",
         "_pushed",
         "_surplus",
         "_target",
         "_ticks",
+        "_units",
         "barge_in",
         "down",
         "drained_ms",
@@ -90,8 +98,13 @@ class Playout:
         self._ptime_ms = ptime_ms
         self._frame_bytes = codec.frame_bytes(ptime_ms)
         self.sends_ahead = sends_ahead
-        self._frames: deque[tuple[bytes, float, bool]] = deque()
-        "(frame, when it arrived, whether it was the first of its message and found the queue empty)"
+        self._units = codec.units(codec.silence * (self._frame_bytes // codec.sample_bytes))
+        self._mender = Mender(codec)
+        self._farewell = False
+        "A barge-in's: the next frame is the fading end of what was being said."
+        self._frames: deque[tuple[bytes, float, float, bool]] = deque()
+        """(frame, when its first byte arrived and when its last did, whether it was the first of its message and found
+        the queue empty)"""
         self._limit = MAX_QUEUE_MS // ptime_ms
         self._carry = b""
         "Less than a frame, waiting for the rest of its utterance."
@@ -118,7 +131,7 @@ class Playout:
         self._dip, self._crest = self._limit, 0
         "While more than one frame may stand: the lowest and the highest of the queue's low points, one per 0.5 s."
         self.waited = 0.0
-        "How long the last fresh frame waited for its tick, in seconds; -1.0 when the last tick had none."
+        "How long before its tick was due the last fresh frame came, in seconds; -1.0 when the last tick had none."
         self.missed_by = -1.0
         "How late this tick's frame was for the tick that found nothing, in seconds; -1.0 when none was missed."
         self.played_ms = 0
@@ -137,8 +150,10 @@ class Playout:
 
     @property
     def is_waiting(self) -> bool:
-        """Something is to leave as soon as the next tick is open: audio in real time, or the silence after a flush."""
-        return (bool(self._frames) and not self.sends_ahead) or self._flushed_at > 0
+        """Something is to leave as soon as the next tick is open: audio that has come in real time and found nothing
+        before it (what stands behind others is not to be hurried, or nobody would see it stand), or a flush.
+        """
+        return (bool(self._frames) and self._frames[0][3] and not self.sends_ahead) or self._flushed_at > 0
 
     @property
     def queued(self) -> Histogram:
@@ -158,7 +173,9 @@ class Playout:
             setattr(heir, name, getattr(self, name))
         heir._flushed_at = self._flushed_at
         heir._dry_since = self._dry_since
-        waiting = [(frame, arrived) for frame, arrived, _ in self._frames]
+        if codec is self._codec:
+            heir._mender, heir._farewell = self._mender, self._farewell
+        waiting = [(frame, arrived) for frame, arrived, _, _ in self._frames]
         if self._carry:
             waiting.append((self._carry, self._carry_at))
         rates = Resampler(self._codec.line_rate_hz, codec.line_rate_hz)
@@ -177,17 +194,17 @@ class Playout:
         self._pushed += len(data)
         fresh = not frames
         if not self._carry and len(data) == size:
-            frames.append((data, now, fresh))
+            frames.append((data, now, now, fresh))
         else:
             arrived = self._carry_at if self._carry else now
             data = self._carry + data
             whole = len(data) - len(data) % size
             for at in range(0, whole, size):
-                frames.append((data[at : at + size], arrived, fresh))
+                frames.append((data[at : at + size], arrived, now, fresh))
                 fresh, arrived = False, now
             self._carry, self._carry_at = data[whole:], arrived
         while len(frames) > self._limit:
-            frames.popleft()
+            self._mender.leave_out(frames.popleft()[0])
             self.overflow_ms += self._ptime_ms
 
     @property
@@ -221,6 +238,8 @@ class Playout:
     def flush(self, now: float) -> int:
         """Barge-in: forget everything that is not on the wire. Returns how many ms that was."""
         dropped_ms = len(self._frames) * self._ptime_ms + len(self._carry) * self._ptime_ms // self._frame_bytes
+        self._mender.leave_out(self._frames[0][0] if self._frames else self._carry)
+        self._farewell = True
         self._frames.clear()
         self._carry = b""
         self._at_target()
@@ -230,46 +249,67 @@ class Playout:
         self.flushed_ms += dropped_ms
         return dropped_ms
 
-    def next(self, now: float) -> bytes | None:
-        """The frame of this tick, or None: silence."""
+    def next(self, now: float, early: float = 0.0) -> bytes | None:
+        """The frame of this tick, or None: silence. `early`: by how many seconds it is served before it is due."""
+        due_at = now + early
         self.waited = self.missed_by = -1.0
         if self._flushed_at:
             self.barge_in.add(now - self._flushed_at)
             self._flushed_at = 0.0
         if not self._frames:
-            return self._last_words(now)
+            return self._last_words(due_at)
         if not self.sends_ahead:
-            self._watch_depth(now)
-        frame, arrived, fresh = self._frames.popleft()
+            self._watch_depth(now, early > 0)
+        frame, arrived, whole, fresh = self._frames.popleft()
         waited = now - arrived
         if fresh or not self.sends_ahead:
             self.down.add(waited)
             if self._target == 1 or not self._frames:  # behind frames that stand by intent the phase is not to be seen
-                self.waited = waited
+                self.waited = due_at - whole
         else:
             self._deep.add(waited)
         if self._dry_since is not None:
-            if now - self._dry_since < SAME_UTTERANCE_S:
+            if due_at - self._dry_since < SAME_UTTERANCE_S:
                 self.underruns += 1
-                self._dry_s = now - self._dry_since
-                self.missed_by = max(0.0, arrived - self._dry_since)
+                self._dry_s = due_at - self._dry_since
+                self.missed_by = max(0.0, whole - self._dry_since)
+            elif not self._farewell:
+                self._mender.forget()
             self._dry_since = None
         self.played_ms += self._ptime_ms
+        return self._mended(frame)
+
+    def _mended(self, frame: bytes) -> bytes:
+        """What is heard from here on, joined to what was heard so far."""
+        mender = self._mender
+        if mender.is_open:
+            frame, self._farewell = mender.joined(frame), False
+        mender.before, mender.last = mender.last, frame
         return frame
 
     def _last_words(self, now: float) -> bytes | None:
-        """The queue is empty: what is left of a frame is padded, once it is clear that nothing follows it."""
+        """The queue is empty: what is left of a frame ends it, once it is clear that nothing follows."""
+        mender = self._mender
+        if self._farewell:
+            self._farewell = False
+            frame = mender.end(self._units)
+            mender.forget()
+            return frame
         if self._dry_since is None:
             self._dry_since = now
-        if not self._carry or now - self._carry_at <= 2 * self._ptime_ms / 1000:
-            return None
-        missing = (self._frame_bytes - len(self._carry)) // self._codec.sample_bytes
-        frame = self._carry + self._codec.silence * missing
-        self._carry = b""
-        self.played_ms += self._ptime_ms
-        return frame
+        if self._carry and now - self._carry_at > 2 * self._ptime_ms / 1000:
+            rest, self._carry = self._mended(self._carry), b""
+            self.played_ms += self._ptime_ms
+            missing = self._units - self._codec.units(rest)
+            return rest + (mender.end(missing) or self._silence(missing))
+        if self.sends_ahead and not mender.is_open:
+            return mender.end(self._units)
+        return mender.go_on(self._units)
 
-    def _watch_depth(self, now: float) -> None:
+    def _silence(self, units: int) -> bytes:
+        return self._codec.silence * (self._codec.line_bytes(units) // self._codec.sample_bytes)
+
+    def _watch_depth(self, now: float, is_early: bool) -> None:
         """Find what a stall has left standing, and drop it: silent frames as they come up, then any."""
         depth, target = len(self._frames), self._target
         if target > 1:
@@ -277,7 +317,8 @@ class Playout:
         if depth <= target:
             self._at_target()
             return
-        self._least = min(self._least, depth)
+        if not is_early:  # until its time there may be more
+            self._least = min(self._least, depth)
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
             self._learn(self._least - target, now)
@@ -331,10 +372,10 @@ class Playout:
         first = self._codec.decode(self._frames[0][0])
         for _ in range(frames):
             self._drop_one()
-        last, arrived, fresh = self._frames[0]
+        last, arrived, whole, fresh = self._frames[0]
         fade = np.linspace(0, 1, len(first), dtype=np.float32)
         mixed = (first * (1 - fade) + self._codec.decode(last) * fade).astype(np.int16)
-        self._frames[0] = (self._codec.encode(mixed), arrived, fresh)
+        self._frames[0] = (self._codec.encode(mixed), arrived, whole, fresh)
 
     def _drop_one(self) -> None:
         self._frames.popleft()

@@ -36,9 +36,7 @@ class Listener:
             self.out.append(frame)
 
     def put(self, line: bytes | None) -> None:
-        self.out.append(
-            self.codec.silence * (self.codec.frame_bytes(20) // self.codec.sample_bytes) if not line else line
-        )
+        self.out.append(line or self.codec.silence * (self.codec.frame_bytes(20) // self.codec.sample_bytes))
 
     @property
     def sound(self) -> np.ndarray:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from media.conceal import JOIN_MS, SILENT_MS, conceal, ended, join
 from media.playout import (
     DRAIN_MS,
     JITTER_MS,
@@ -30,19 +31,22 @@ def test_messages_of_any_length_are_played_byte_for_byte(size: int, sends_ahead:
             queue.push(voice[sent : sent + size], now)
             sent += size
         out.append(queue.next(now))
-    assert heard(out) == voice
+    assert heard(out).startswith(voice)  # and then it fades
     assert all(len(frame) == FRAME for frame in out if frame is not None)
     assert figures(queue) == {"played_ms": 1000}
 
 
 @pytest.mark.parametrize(("frames", "left"), [(0.5, 80), (2.25, 40), (3 + 1 / 160, 1), (0.99375, 159)])
-def test_the_tail_of_an_utterance_is_padded_when_nothing_follows(frames: float, left: int) -> None:
+def test_the_tail_of_an_utterance_is_played_when_nothing_follows(frames: float, left: int) -> None:
     queue = playout()
-    queue.push(speech(frames), 1.0)
+    queue.push(QUIET * int(frames) + speech(frames)[-left:], 1.0)
     assert len(queue) == int(frames) + 1
     out = play(queue, 10)
-    tail = speech(frames)[-left:] + (FRAME - left) * PCMU.silence
-    assert heard(out) == speech(frames)[:-left] + tail
+    tail = out[-10:][-1 - out[::-1].index(next(frame for frame in out[::-1] if frame is not None))]
+    assert tail is not None
+    assert tail[:left] == speech(frames)[-left:]
+    assert PCMU.is_quiet(tail[left + JOIN_MS * 8 :])  # what is missing of the frame: it ends without a click
+    assert heard(out)[: -len(tail)] == QUIET * int(frames)
     assert len(queue) == 0
     assert figures(queue) == {"played_ms": (int(frames) + 1) * 20}
 
@@ -52,7 +56,7 @@ def test_the_tail_waits_for_the_message_that_completes_it() -> None:
     queue.push(speech(1)[:100], 1.0)
     assert play(queue, 2, 1.0) == [None, None]
     queue.push(speech(1)[100:], 1.039)
-    assert play(queue, 2, 1.04) == [speech(1), None]
+    assert play(queue, 1, 1.04) == [speech(1)]
 
 
 def test_an_empty_message_is_nothing() -> None:
@@ -107,11 +111,36 @@ def test_a_queue_that_ran_dry_inside_an_utterance(pause_s: float, underruns: int
     assert play(queue, 3, 0.5) == [None] * 3
     queue.push(speech(2), 1.0)
     play(queue, 2, 1.0)
-    for n in range(round(pause_s / PTIME_S)):
-        assert queue.next(1.04 + n * PTIME_S) is None
+    silence = play(queue, round(pause_s / PTIME_S), 1.04)
+    assert b"".join(frame or QUIET for frame in silence[: SILENT_MS // 20]) == conceal(PCMU, speech(2), SILENT_MS * 8)
+    assert set(silence[SILENT_MS // 20 :]) == {None}
     queue.push(speech(2), 1.04 + pause_s)
-    play(queue, 5, 1.04 + pause_s)
+    back = heard(play(queue, 2, 1.04 + pause_s))
     assert queue.underruns == underruns
+    new_utterance, same_utterance = speech(2), join(PCMU, PCMU.silence * FRAME, speech(2))
+    assert back == (same_utterance if underruns else new_utterance)
+
+
+def test_a_platform_that_sends_ahead_and_has_nothing_more_to_send_has_ended() -> None:
+    """Its last sound falls silent at once, whatever it was; what comes back soon is faded in."""
+    queue = playout(sends_ahead=True)
+    queue.push(speech(2), 1.0)
+    play(queue, 2, 1.0)
+    end, *rest = play(queue, 10, 1.04)
+    assert end == ended(PCMU, conceal(PCMU, speech(2), JOIN_MS * 8), FRAME)
+    assert rest == [None] * 9
+    queue.push(speech(2), 1.24)
+    assert heard(play(queue, 2, 1.24)) == join(PCMU, PCMU.silence * FRAME, speech(2))
+
+
+@pytest.mark.parametrize("sends_ahead", [False, True])
+def test_after_silence_nothing_fades(sends_ahead: bool) -> None:
+    queue = playout(sends_ahead=sends_ahead)
+    queue.push(speech(2) + QUIET, 1.0)
+    play(queue, 3, 1.0)
+    assert play(queue, 5, 1.06) == [None] * 5
+    queue.flush(1.15)
+    assert play(queue, 5, 1.16) == [None] * 5
 
 
 def test_the_end_of_the_call_is_no_underrun() -> None:
@@ -129,7 +158,10 @@ def test_flush_forgets_everything_in_the_middle_of_a_frame() -> None:
     queue.push(speech(10.5), 1.0)
     assert play(queue, 3, 1.0) == [speech(10)[at : at + FRAME] for at in (0, FRAME, 2 * FRAME)]
     assert queue.flush(1.05) == 7 * 20 + 10
-    assert (len(queue), play(queue, 5, 1.06)) == (0, [None] * 5)
+    assert len(queue) == 0
+    last, *rest = play(queue, 5, 1.06)
+    assert last == ended(PCMU, speech(10)[3 * FRAME :], FRAME)  # 5 ms of what would have come
+    assert rest == [None] * 4
     assert figures(queue) == {"played_ms": 60, "flushed_ms": 150}
     assert (queue.barge_in.spread().count, queue.barge_in.spread().max) == (1, 10.0)
 
@@ -139,8 +171,31 @@ def test_audio_after_a_flush_begins_at_its_own_first_byte() -> None:
     queue.push(speech(1.5), 1.0)
     queue.flush(1.0)
     queue.push(speech(2), 1.01)
-    assert heard(play(queue, 3, 1.02)) == speech(2)
+    assert heard(play(queue, 2, 1.02)) == speech(2)  # nothing was heard yet, so nothing ends
     assert figures(queue) == {"played_ms": 40, "flushed_ms": 30}  # and the silence before it was meant
+
+
+def test_new_words_right_behind_a_flush_take_over_from_the_old_ones() -> None:
+    queue = playout()
+    queue.push(speech(2), 1.0)
+    play(queue, 1, 1.0)
+    queue.flush(1.01)
+    queue.push(speech(3)[FRAME:], 1.015)
+    assert heard(play(queue, 2, 1.02)) == join(PCMU, speech(2)[FRAME:], speech(3)[FRAME:])
+    play(queue, 4, 1.06)
+    queue.flush(1.14)
+    play(queue, 1, 1.14)
+    queue.push(speech(2), 5.0)
+    assert queue.next(5.0) == speech(1)
+
+
+def test_what_overflows_leaves_no_click() -> None:
+    queue = playout(sends_ahead=True)
+    queue.push(speech(1), 1.0)
+    queue.next(1.0)
+    queue.push(speech(MAX_QUEUE_MS // 20 + 3), 1.01)
+    assert figures(queue)["overflow_ms"] == 60
+    assert queue.next(1.02) == join(PCMU, speech(1), speech(4)[3 * FRAME :])
 
 
 def test_a_flush_of_nothing_counts_no_audio_but_is_timed() -> None:
@@ -324,7 +379,7 @@ def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> No
     play(queue, 50, 1.48)
     before = queue.drained_ms
     queue.push(speech(10), 3.0)
-    assert heard(play(queue, 12, 3.0)) == speech(10)
+    assert heard(play(queue, 10, 3.0)) == speech(10)
     assert queue.drained_ms == before
 
 
@@ -337,5 +392,5 @@ def test_a_flush_ends_the_draining() -> None:
     assert drained_ms > 0
     queue.flush(1.8)
     queue.push(speech(10), 1.82)
-    assert heard(play(queue, 10, 1.82)) == speech(10)
+    assert heard(play(queue, 10, 1.82))[JOIN_MS * 8 :] == speech(10)[JOIN_MS * 8 :]
     assert queue.drained_ms == drained_ms
