@@ -14,6 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from media import rtp, wire
+from media.far import DialectTable
 from media.worker import Worker
 from tests.helpers.rawdialect import DIALECTS
 
@@ -186,9 +187,12 @@ class Bench:
         self, codec: str = "PCMU", encoding: str = "s16le", *, rate_hz: int = 8000, sends_ahead: bool = False
     ) -> Caller:
         """A call that stands: port open, platform ready, near end started."""
+        return await self.connected(self.platform.spec(encoding, rate_hz=rate_hz, sends_ahead=sends_ahead), codec)
+
+    async def connected(self, spec: wire.FarSpec, codec: str = "PCMU") -> Caller:
+        """The same with any far end."""
         target = await self.control.open()
         caller = self.caller(target, {"PCMU": 0, "PCMA": 8}[codec])
-        spec = self.platform.spec(encoding, rate_hz=rate_hz, sends_ahead=sends_ahead)
         await self.control.send(wire.ConnectFar(call="c1", far=spec))
         await self.control.next(wire.FarReady)
         await self.control.send(wire.StartNear(call="c1", near=caller.near(codec, dtmf_payload_type=101)))
@@ -196,7 +200,7 @@ class Bench:
 
 
 @contextlib.asynccontextmanager
-async def bench(first_port: int = 0, **options: object) -> AsyncIterator[Bench]:
+async def bench(first_port: int = 0, dialects: DialectTable = DIALECTS, **options: object) -> AsyncIterator[Bench]:
     """Worker, platform and control socket; everything is closed at the end, and must close."""
     if not first_port:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -205,7 +209,7 @@ async def bench(first_port: int = 0, **options: object) -> AsyncIterator[Bench]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for sock in (ours, theirs):
         sock.setblocking(False)
-    worker = Worker(theirs, DIALECTS)
+    worker = Worker(theirs, dialects)
     control, platform = Control(ours), Platform()
     platform.server = await serve(platform.serve_one, "127.0.0.1", 0, compression=None, close_timeout=0.5)
     on_table = Bench(control, platform, worker, [])
