@@ -23,10 +23,12 @@ from bridge.calls.words import LineLost
 from bridge.calls.workers import WorkerPool
 from bridge.config import Config, MediaSection, SipSection, TrunkSection, api_key, secret
 from bridge.config.toml_lines import Path as Key
-from bridge.errors import PlatformDenied
+from bridge.errors import PlatformDenied, StoreError
 from bridge.metrics import Metrics
 from bridge.platforms import PLATFORMS, Platform
-from bridge.records import CallRecord, RecordBook
+from bridge.records import CallRecord
+from bridge.routing.price import cost, price_of
+from bridge.store import Address, Forgetful, Keeper, Store
 from bridge.web.api import application
 from bridge.web.house import House
 from bridge.web.server import WebServer
@@ -76,14 +78,18 @@ class Routing:
 
 
 class CountedRecords:
-    """Where the desk writes: the book first, then the figures."""
+    """Where the desk writes: the store first, then the figures."""
 
-    def __init__(self, book: RecordBook, metrics: Metrics) -> None:
-        self._book, self._metrics = book, metrics
+    def __init__(self, store: Keeper, metrics: Metrics) -> None:
+        self._store, self._metrics = store, metrics
 
-    def write(self, record: CallRecord) -> None:
-        self._book.write(record)
+    def begin(self, record: CallRecord) -> asyncio.Future[None]:
+        return self._store.begin(record)
+
+    def end(self, record: CallRecord) -> asyncio.Future[None]:
+        durable = self._store.end(record)
         self._metrics.on_record(record)
+        return durable
 
 
 class Bridge:
@@ -92,7 +98,7 @@ class Bridge:
     def __init__(self, config: Config, environ: Mapping[str, str] = os.environ) -> None:
         self.config = config
         self.platforms = build_platforms(config, environ)
-        self.records = RecordBook(config.records.path)
+        self.store = build_store(config, environ)
         self.pool = WorkerPool(worker_count(config.media), worker_options(config.media), dialects=DIALECTS)
         self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ))
         self.metrics = Metrics()
@@ -100,7 +106,7 @@ class Bridge:
             self.line,
             self.pool,
             self.platforms,
-            CountedRecords(self.records, self.metrics),
+            CountedRecords(self.store, self.metrics),
             Routing(config),
             watch=lambda call, received: self.metrics.on_worker(received),
         )
@@ -112,6 +118,7 @@ class Bridge:
     async def __aenter__(self) -> Bridge:
         try:
             await self.web.start()  # first: it says "not yet" while the rest comes up, and a taken port is told at once
+            await self.store.start()
             await self.pool.start(self.desk.on_worker)
             await self.line.start(self._on_sip)
         except BaseException:
@@ -129,7 +136,7 @@ class Bridge:
         await self.line.stop()
         await self.pool.stop()
         await asyncio.gather(*(platform.close() for platform in self.platforms.values()))
-        self.records.close()
+        await self.store.close()
 
     def _on_sip(self, event: sip.AnyEvent | LineLost) -> None:
         self.metrics.on_sip(event)
@@ -153,6 +160,7 @@ class Bridge:
             f"media      {workers}, RTP {media.host}:{media.rtp_first_port}-{media.rtp_last_port}",
             f"platforms  {', '.join(platforms)}",
             f"trunks     {', '.join(trunks)}",
+            *([f"records    {self.store.address}"] if isinstance(self.store, Store) else []),
             *([f"web        {self.web.url}"] if self.web.url else []),
             "ready",
         ]
@@ -223,6 +231,28 @@ def worker_options(section: MediaSection) -> wire.WorkerOptions:
     )
 
 
+def store_address(config: Config, environ: Mapping[str, str]) -> Address | None:
+    """None: nothing is kept. Raises StoreError."""
+    section = config.records
+    password = secret(section.password_env, section.password_file, environ)
+    return Address.parse(section.url, password) if section.url else None
+
+
+def build_store(config: Config, environ: Mapping[str, str]) -> Store | Forgetful:
+    """Raises StoreError."""
+    address = store_address(config, environ)
+    if address is None:
+        return Forgetful()
+    prices = {trunk.name: price_of(trunk.price_per_minute, trunk.currency, trunk.billing) for trunk in config.trunks}
+
+    def bill(record: CallRecord) -> None:
+        price = prices.get(record.trunk)
+        if price is not None and record.answered_at:
+            record.cost = cost(record.duration_s, price)
+
+    return Store(address, spool=Path(config.records.spool) if config.records.spool else None, bill=bill)
+
+
 def build_platforms(config: Config, environ: Mapping[str, str]) -> dict[str, Platform]:
     """Raises PlatformDenied for a section its vendor would refuse in every call."""
     return {section.name: PLATFORMS[section.kind](section, api_key(section, environ)) for section in config.platforms}
@@ -230,6 +260,10 @@ def build_platforms(config: Config, environ: Mapping[str, str]) -> dict[str, Pla
 
 def adapter_problems(config: Config, environ: Mapping[str, str]) -> Iterator[tuple[Key, str]]:
     """What the adapters themselves have against their sections, for `examine`."""
+    try:
+        store_address(config, environ)
+    except StoreError as error:
+        yield ("records", "url"), str(error)
     for place, section in enumerate(config.platforms):
         try:
             PLATFORMS[section.kind](section, api_key(section, environ))
@@ -240,5 +274,8 @@ def adapter_problems(config: Config, environ: Mapping[str, str]) -> Iterator[tup
 def known_secrets(config: Config, environ: Mapping[str, str]) -> list[str]:
     """For the log's mask."""
     keys = [api_key(section, environ) for section in config.platforms]
+    keys += [account.password for account in trunk_accounts(config, environ)]
+    address = store_address(config, environ)
+    keys += [str(address.url.password)] if address and address.url.password else []
     token = secret(config.web.token_env, config.web.token_file, environ)
-    return [*keys, *(account.password for account in trunk_accounts(config, environ)), *([token] if token else [])]
+    return [*keys, *([token] if token else [])]

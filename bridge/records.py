@@ -1,22 +1,17 @@
-"""The call record: everything worth knowing about one call after it has ended.
+"""The call record: everything worth knowing about one call, and what happens to a trunk.
 
-One JSON line per ended call, appended in one write and flushed to disk before anything else happens with the call.
-`times` are time.monotonic() seconds, comparable between the processes of one machine (the demo draws bridge and caller
-onto one axis); `started_at` is wall clock, UTC.
+`bridge.store` keeps it: from before the call is answered, and complete when it is over. `times` are time.monotonic()
+seconds, comparable between the processes of one machine (the demo draws bridge and caller onto one axis); what ends in
+`_at` is wall clock, UTC.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import msgspec
 
 from media.wire import CallReport, Moment
-
-log = logging.getLogger(__name__)
 
 Milestone = Literal["invite", "ringing", "port", "far-ready", "answered", "confirmed", "ended", "closed"]
 
@@ -117,34 +112,3 @@ class CallRecord(msgspec.Struct, kw_only=True):
     "From the answer to the end; 0 if it never was answered."
     moments: list[Moment] = []
     media: CallReport | None = None
-
-
-class RecordBook:
-    """Appends records to the file, in order, without making anybody wait for the disk.
-
-    One thread does all the writing: a disk that takes 50 ms to sync must not hold up the next INVITE.
-    """
-
-    def __init__(self, path: str = "") -> None:
-        self._encoder = msgspec.json.Encoder()
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="records")
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640) if path else -1
-
-    def write(self, record: CallRecord) -> None:
-        if self._file >= 0:
-            self._writer.submit(self._append, self._encoder.encode(record) + b"\n")
-
-    def close(self) -> None:
-        """Returns when everything is on the disk. May be called twice."""
-        self._writer.shutdown(wait=True)
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def _append(self, line: bytes) -> None:
-        try:
-            os.write(self._file, line)
-            os.fdatasync(self._file)
-        except OSError as error:
-            # The log is the last place where this call can still be remembered.
-            log.error("! record not written (%s): %s", error.strerror, line.decode())

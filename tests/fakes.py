@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 
 from bridge.calls.hunt import Candidate
@@ -173,8 +174,24 @@ class FakePlatform:
 
 
 class FakeRecords:
-    def __init__(self) -> None:
-        self.written: list[CallRecord] = []
+    """Takes everything at once. With `durable` set beginnings take until that future is done."""
 
-    def write(self, record: CallRecord) -> None:
+    def __init__(self) -> None:
+        self.begun: list[CallRecord] = []
+        "As they were at that moment."
+        self.written: list[CallRecord] = []
+        self.durable: asyncio.Future[None] | None = None
+
+    def begin(self, record: CallRecord) -> asyncio.Future[None]:
+        self.begun.append(copy.deepcopy(record))
+        return self.durable or _done()
+
+    def end(self, record: CallRecord) -> asyncio.Future[None]:
         self.written.append(record)
+        return _done()
+
+
+def _done() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -21,6 +21,7 @@ import msgspec
 from bridge.bench import kernel
 from bridge.bench.results import FromCaller, Heard, Load, Measured, Measuring, ProcessUse, Role
 from bridge.bench.siptext import request
+from bridge.ending import end
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 20.0
@@ -59,6 +60,9 @@ client_buffer_ms = {client_buffer_ms}
 
 [[routes]]
 platforms = ["echo"]
+
+[records]
+url = ""
 
 [log]
 level = "warning"
@@ -191,14 +195,7 @@ async def child(module: str, *arguments: str, log: Path) -> AsyncIterator[asynci
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            # communicate() reads what is left: a full pipe would keep the child from ending.
-            await asyncio.wait_for(process.communicate(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
+        await end(process, STOP_S)
 
 
 async def told_port(process: asyncio.subprocess.Process, log: Path) -> int:

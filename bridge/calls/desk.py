@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bridge.calls.inbound import InboundSession
+from bridge.calls.ledger import Ledger, Records
 from bridge.calls.lines import Line
 from bridge.calls.outbound import Order, OutboundSession
 from bridge.calls.session import CallSettings, Session
@@ -49,10 +50,6 @@ QUIET = (wire.FarEvent, sip.Pong, wire.Pong)
 "Too many of them to be worth a line at info."
 
 
-class Records(Protocol):
-    def write(self, record: CallRecord) -> None: ...
-
-
 class Switchboard(Protocol):
     """Turns an INVITE into a session that has not begun: routing and settings, see `bridge.app`."""
 
@@ -75,7 +72,8 @@ class Desk:
         watch: Callable[[str, Input], None] = lambda call, received: None,
     ) -> None:
         """Without a switchboard inbound calls are refused: a desk for test calls. `watch` sees every input."""
-        self.line, self.workers, self.platforms, self.records = line, workers, platforms, records
+        self.line, self.workers, self.platforms = line, workers, platforms
+        self._ledger = Ledger(line, records, clock)
         self._switchboard, self._clock, self._watch = switchboard, clock, watch
         self._sessions: dict[str, Session] = {}
         self._legs: dict[str, str] = {}
@@ -169,6 +167,7 @@ class Desk:
     def _admit(self, session: Session, begin: Callable[[float], list[Command]]) -> None:
         self._sessions[session.call] = session
         self._empty.clear()
+        self._ledger.opened(session.record)
         self._step(session, begin, "its start")
 
     def _feed(self, call: str, received: Input) -> None:
@@ -194,6 +193,7 @@ class Desk:
             commands = session.crash(f"at {what}", now)
         if session.state is not before:
             log.info("= %s", session.state.name, extra={"call": session.call})
+        self._ledger.moved(session.record)
         self._perform(session, commands)
 
     # --- commands ---
@@ -205,7 +205,7 @@ class Desk:
                     self._log_out(session, message)
                     if isinstance(message, sip.Dial) and message.call != session.call:
                         self._legs[message.call] = session.call
-                    self.line.send(message)
+                    self._ledger.send(session.record, message)
                 case ToWorker(wire.OpenCall() as message):
                     self._log_out(session, message)
                     self._open(session, message)
@@ -269,7 +269,7 @@ class Desk:
         )
 
     def _close_session(self, session: Session, record: CallRecord) -> None:
-        self.records.write(record)
+        self._ledger.closed(record)
         for handle in self._timers.pop(session.call, []):
             handle.cancel()
         self.workers.release(session.call)

@@ -22,13 +22,16 @@ import uvloop
 
 from bridge import logs
 from bridge.calls.desk import Desk
+from bridge.calls.hunt import Candidate
 from bridge.calls.lines import SipLine
 from bridge.calls.outbound import Order
 from bridge.calls.session import CallSettings
+from bridge.calls.trunks import Way
 from bridge.calls.words import Input
 from bridge.calls.workers import WorkerPool
 from bridge.children import ChildFailed
-from bridge.records import CallRecord
+from bridge.records import CallRecord, Outcome
+from bridge.store import Forgetful
 from media import tape, wire
 from sip import messages as sip
 
@@ -36,6 +39,8 @@ HELP = "place a test call into any SIP target, play to it, and tell what is hear
 
 RATE_HZ = 8000
 DEFAULT_SECONDS = 10.0
+STATUS: dict[Outcome, int] = {"answered": 0, "busy": 2, "no-answer": 3, "declined": 4}
+"What the command returns, 5 for all the rest. 1 is for what cannot be called at all."
 PORTS = 40
 "RTP ports of one test call's worker: enough to step over those that are taken."
 
@@ -78,22 +83,22 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if args.json:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-    return 0 if "answered" in record.times else 1
+    return STATUS.get(record.outcome, 5)
 
 
 async def place(order: Order, settings: CallSettings, host: str) -> CallRecord:
     """One call from beginning to end, told on stdout. Ctrl-C hangs up."""
     # TCP sockets only when asked for: a phone that calls by UDP needs no listener.
-    tcp_port = 0 if "transport=tcp" in order.uri.lower() else -1
+    tcp_port = 0 if "transport=tcp" in order.to.lower() else -1
     line = SipLine(sip.EndpointOptions(host=host, udp_port=0, tcp_port=tcp_port, max_calls=4), ())
     first_port = 40000 + os.getpid() % 500 * PORTS
     options = wire.WorkerOptions(host=host, first_port=first_port, last_port=first_port + PORTS - 1)
     pool = WorkerPool(1, options, dialects="")
     teller = Teller()
-    desk = Desk(line, pool, {}, _NoRecords(), watch=teller.on_input)
+    desk = Desk(line, pool, {}, Forgetful(), watch=teller.on_input)
     try:
         await asyncio.gather(pool.start(desk.on_worker), line.start(desk.on_sip))
-        teller.on_dial(order.uri)
+        teller.on_dial(order.to)
         call, ended = desk.dial(order, settings)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, desk.hang_up, call)
@@ -167,7 +172,14 @@ def order_of(args: argparse.Namespace) -> Order:
     tape.parse_script(script, RATE_HZ)
     far = wire.FarSpec(platform="tape", dialect="tape", rate_hz=RATE_HZ, sends_ahead=True, options={"script": script})
     uri = args.target if args.target.lower().startswith(("sip:", "sips:")) else f"sip:{args.target}"
-    return Order(uri=uri, far=far, from_user=args.from_user, talk_ms=round((seconds or 0) * 1000))
+    return Order(
+        to=uri,
+        ways=(Way(uri=uri, from_user=args.from_user, because=("the URI itself says where",)),),
+        candidates=(Candidate("tape", spec=far),),
+        caller=args.from_user,
+        talk_ms=round((seconds or 0) * 1000),
+        listener=msgspec.structs.replace(far, options={}),
+    )
 
 
 def read_script(path: Path) -> list[dict[str, Any]]:
@@ -183,13 +195,6 @@ def read_script(path: Path) -> list[dict[str, Any]]:
             beside = path.parent / step["play"]
             step["play"] = str((beside if beside.exists() else Path(step["play"])).absolute())
     return steps
-
-
-class _NoRecords:
-    """The record of a test call is given back, not filed."""
-
-    def write(self, record: CallRecord) -> None:
-        pass
 
 
 def _seconds(text: str) -> float:

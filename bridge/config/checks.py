@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bridge.config.parts import Found, check_currency, check_directory, check_file, check_price, check_secret
 from bridge.config.route_checks import check_platform_names, check_routes
 from bridge.config.secrets import KEYED, is_address, is_local
-from bridge.config.sections import Config, PlatformSection, SipSection, TrunkSection, WebSection
+from bridge.config.sections import Config, PlatformSection, RecordsSection, SipSection, TrunkSection, WebSection
 from bridge.config.toml_lines import Path as Key
 from bridge.config.trunk_checks import check_country, check_trunk, check_trunks_together, is_server
 
@@ -76,9 +76,16 @@ def check(config: Config, environ: Mapping[str, str]) -> Found:
     yield from check_platform_names(("outbound", "platforms"), config.outbound.platforms, config.platforms)
     yield from check_price(("costs", "single_provider_per_minute"), config.costs.single_provider_per_minute)
     yield from check_currency(("costs", "currency"), config.costs.currency)
-    if config.records.path:
-        yield from check_directory(("records", "path"), Path(config.records.path).parent)
+    yield from _check_records(config.records, environ)
     yield from _check_web(config.web, environ)
+
+
+def _check_records(records: RecordsSection, environ: Mapping[str, str]) -> Found:
+    yield from check_secret(("records", "password"), records.password_env, records.password_file, environ)
+    if records.url.startswith("sqlite:///"):
+        yield from check_directory(("records", "url"), Path(records.url.removeprefix("sqlite:///")).parent)
+    if records.spool:
+        yield from check_directory(("records", "spool"), Path(records.spool).parent)
 
 
 def _check_ranges(config: Config) -> Found:

@@ -107,6 +107,8 @@ class TrunkSection(Section, frozen=True):
     domain: str = ""
     host: str = ""
     "Where calls and probes go: a name or an address, perhaps with `:port`. Empty: the proxy's or the registrar's."
+    dial_format: Literal["e164", "digits", "national"] = "e164"
+    "How it wants the called number: `+525512345678`, `525512345678`, `5512345678`."
     transport: Literal["udp", "tcp", "tls"] = "udp"
     "Unless the URI of proxy or registrar says another."
     srv: bool = True
@@ -235,10 +237,15 @@ class CostsSection(Section, frozen=True):
 
 
 class RecordsSection(Section, frozen=True):
-    path: str = ""
-    "One JSON line per ended call is appended here. Empty: only logged."
-    url: str = ""
-    "`sqlite:///out/puente.db` or `postgresql://...`. Empty: only logged."
+    """Where calls and trunk events are remembered."""
+
+    url: str = "sqlite:///puente.db"
+    "`sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host/name`. Empty: the last calls in memory."
+    password_env: str = ""
+    password_file: str = ""
+    "PostgreSQL's, so that it need not stand in the URL."
+    spool: str = ""
+    "File in which records wait while the database is away. Empty: beside SQLite's file, else `puente.spool`."
 
 
 class WebSection(Section, frozen=True):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +19,10 @@ import msgspec
 from bridge.demo.narrator import Narrator
 from bridge.demo.sound import read_tracks
 from bridge.demo.story import Story
+from bridge.ending import end
+from bridge.errors import StoreError
 from bridge.records import CallRecord
+from bridge.store import Address, CallFilter, Reader
 
 HOST = "127.0.0.1"
 DIALLED = "+525512345678"
@@ -58,7 +60,7 @@ prompt = "You are the friendly voice of a parcel service."
 platforms = ["ultravox"]
 
 [records]
-path = {records}
+url = {records}
 
 [log]
 format = "json"
@@ -119,7 +121,7 @@ class Papers:
 
     @property
     def records(self) -> Path:
-        return self.folder / "records.jsonl"
+        return self.folder / "puente.db"
 
     @property
     def caller(self) -> Path:
@@ -143,7 +145,7 @@ class Papers:
     def clear(self) -> None:
         """Nothing of an earlier performance may be taken for one of this."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for pattern in ("*.log", "*.json", "*.jsonl", "*.wav", "*.png", "*.toml"):
+        for pattern in ("*.log", "*.json", "*.db*", "*.wav", "*.png", "*.toml"):
             for path in self.folder.glob(pattern):
                 path.unlink()
 
@@ -165,16 +167,7 @@ async def running(papers: Papers, who: str, *arguments: str) -> AsyncIterator[as
     try:
         yield process
     finally:
-        if process.returncode is None:
-            # Not process.terminate(): it polls, and so takes the exit status of one that has just died from the loop.
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGTERM)
-        try:
-            # communicate() reads what is left: a full pipe would keep the child from ending.
-            await asyncio.wait_for(process.communicate(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
+        await end(process, STOP_S)
 
 
 async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[str]:
@@ -212,7 +205,7 @@ def config_text(papers: Papers, platform_url: str) -> str:
         name=papers.config,
         recordings=json.dumps(str(papers.folder)),
         platform=json.dumps(platform_url),
-        records=json.dumps(str(papers.records)),
+        records=json.dumps(f"sqlite:///{papers.records}"),
     )
 
 
@@ -229,7 +222,7 @@ async def perform(folder: Path, say: Callable[[str], None]) -> Story:
             say(f"bridge          answers SIP at {HOST}:{port}")
             await place_call(papers, port, say)
     # Only now, when the bridge has ended, is its record certainly on the disk.
-    return collect(papers)
+    return collect(papers, await last_record(papers))
 
 
 async def place_call(papers: Papers, port: int, say: Callable[[str], None]) -> None:
@@ -249,18 +242,28 @@ async def place_call(papers: Papers, port: int, say: Callable[[str], None]) -> N
         raise StageError("the call was not answered", papers.log("bridge" if papers.caller.exists() else "caller"))
 
 
+async def last_record(papers: Papers) -> CallRecord:
+    """The bridge's own."""
+    reader = Reader(Address.parse(f"sqlite:///{papers.records}"))
+    try:
+        return (await reader.calls(CallFilter(limit=1)))[0]
+    except (StoreError, IndexError) as error:
+        raise StageError(f"there is no record of the call ({error})", papers.log("bridge")) from None
+    finally:
+        await reader.close()
+
+
 def spoken_words() -> dict[str, str]:
     """What the caller says in each recording."""
     return {path.stem: path.read_text().strip() for path in SPEECH.glob("caller_*.txt")}
 
 
-def collect(papers: Papers) -> Story:
+def collect(papers: Papers, record: CallRecord) -> Story:
     """Reads what the processes have left behind, and gives the bridge's recording its name."""
     try:
-        record = msgspec.json.decode(papers.records.read_bytes().splitlines()[-1], type=CallRecord)
         caller = msgspec.json.decode(papers.caller.read_bytes(), type=CallRecord)
-    except (OSError, IndexError, msgspec.DecodeError) as error:
-        raise StageError(f"there is no record of the call ({error})", papers.log("bridge")) from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StageError(f"there is no record of the caller's ({error})", papers.log("caller")) from None
     story = Story(record, caller, spoken_words())
     recording = record.media.recording if record.media else ""
     if not recording or not Path(recording).is_file():

@@ -46,8 +46,10 @@ class Forgetful:
         kept = self._calls.get(call)
         return msgspec.json.decode(kept, type=CallRecord) if kept is not None else None
 
-    async def close(self) -> None:
-        """Nothing is waiting."""
+    async def start(self) -> None:
+        """There is nothing to prepare, and below nothing to wait for."""
+
+    async def close(self) -> None: ...
 
     def _keep(self, record: CallRecord) -> asyncio.Future[None]:
         self._calls[record.call] = document(record)  # as it is now: the session goes on writing into it

@@ -1,9 +1,10 @@
 """The store as a running bridge has it: takes records and events, ends the calls of bridges that died, finds things.
 
-store = await Store.open(Address.parse("sqlite:///puente.db"))
-await store.begin(record)      # durable before the call is answered
-store.end(record)              # durable as soon as it can be, here or in the spool
-await store.close()
+How it is used:
+
+    async with Store(Address.parse("sqlite:///puente.db")) as store:
+        await store.begin(record)      # durable before the call is answered
+        store.end(record)              # durable as soon as it can be, here or in the spool
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bridge.records import CallRecord, TrunkEvent
 from bridge.store import entries
 from bridge.store.address import Address
 from bridge.store.database import INSERT, Database, EntryRefused
-from bridge.store.entries import Claim, InstanceSeen
+from bridge.store.entries import Claim
 from bridge.store.instances import BEAT_S, Watch, this_instance, utc_now
 from bridge.store.queries import one_call
 from bridge.store.spool import Spool
@@ -43,46 +44,42 @@ class Store:
     def __init__(
         self,
         address: Address,
-        instance: InstanceSeen,
-        spool: Path,
-        bill: Callable[[CallRecord], None],
-        beat_s: float,
-    ) -> None:
-        """See `open`."""
-        self.address = address
-        self._instance, self._bill, self._beat_s = instance, bill, beat_s
-        self._database = Database(address)
-        self._asking = Database(address)
-        "A connection of its own: a question must not wait behind a batch that is stuck."
-        self._writer = Writer(self._database, Spool.claim(spool))
-        self._watch = Watch(instance.place)
-        self._beating: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def open(
-        cls,
-        address: Address,
         *,
         instance: str = "",
         spool: Path | None = None,
         bill: Callable[[CallRecord], None] = lambda record: None,
         beat_s: float = BEAT_S,
-    ) -> Store:
+    ) -> None:
+        """`bill` completes the cost of a record that is ended for a dead bridge. Raises StoreError."""
+        self.address = address
+        self._instance, self._bill, self._beat_s = this_instance(instance), bill, beat_s
+        self._database = Database(address)
+        self._asking = Database(address)
+        "A connection of its own: a question must not wait behind a batch that is stuck."
+        self._writer = Writer(self._database, Spool.claim(spool or address.spool))
+        self._watch = Watch(self._instance.place)
+        self._beating: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
         """Brings the tables up to date, takes in what waited in the spool, ends the calls of bridges that died.
 
-        `bill` completes the cost of a record that is ended for a dead bridge. A database that cannot be reached is no
-        reason not to start. Raises StoreError when waiting would not help.
+        A database that cannot be reached is no reason not to start. Raises StoreError when waiting would not help.
         """
-        store = cls(address, this_instance(instance), spool or address.spool, bill, beat_s)
-        store._writer.start()
-        store._beat()
+        self._writer.start()
+        self._beat()
         try:
-            await store._settle()
+            await self._settle()
         except StoreError:
-            await store.close()
+            await self.close()
             raise
-        store._beating = asyncio.create_task(store._keep_beating(), name="store heartbeat")
-        return store
+        self._beating = asyncio.create_task(self._keep_beating(), name="store heartbeat")
+
+    async def __aenter__(self) -> Store:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @property
     def instance(self) -> str:

@@ -116,7 +116,7 @@ def config(tmp_path: Path, **sip_keys: int) -> Config:
         media=MediaSection(workers=1, rtp_first_port=32000, rtp_last_port=32019),
         trunks=(TrunkSection(name="local", sources=("127.0.0.1",)),),
         platforms=(ONE,),
-        records=RecordsSection(path=str(tmp_path / "records.jsonl")),
+        records=RecordsSection(url=f"sqlite:///{tmp_path / 'puente.db'}"),
     )
 
 

@@ -20,15 +20,17 @@ import os
 import random
 import re
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from bridge.ending import tell
 from bridge.records import CallRecord
 from bridge.simulators.account import Account
 from bridge.simulators.calls import SimulatedCall
@@ -132,7 +134,7 @@ api_key_env = "PUENTE_E2E_KEY"
 prompt = "Nobody listens on this port."
 
 [records]
-path = "{records}"
+url = "{records}"
 
 [log]
 format = "json"
@@ -181,7 +183,7 @@ class Rig:
 
     @property
     def records_path(self) -> Path:
-        return self.folder / "records.jsonl"
+        return self.folder / "puente.db"
 
     def log(self, *, call: str = "", level: str = "") -> list[str]:
         """Messages of the log, of one call or level only."""
@@ -196,10 +198,11 @@ class Rig:
         return [json.loads(text) if text.startswith("{") else {"level": "error", "msg": text} for text in texts]
 
     def records(self) -> list[CallRecord]:
-        if not self.records_path.exists():
-            return []
-        lines = self.records_path.read_bytes().splitlines(keepends=True)
-        return [msgspec.json.decode(line, type=CallRecord) for line in lines if line.endswith(b"\n")]
+        """Of the calls that are over, in the order of their ends."""
+        with closing(sqlite3.connect(self.records_path)) as database:
+            query = "select document from calls where ended_at != '' order by ended_at, rowid"
+            rows = database.execute(query).fetchall()
+        return [msgspec.json.decode(text, type=CallRecord) for (text,) in rows]
 
     async def record(self, sip_call_id: str) -> CallRecord:
         """The one record of a call, waited for."""
@@ -257,13 +260,12 @@ class Rig:
     async def stop(self) -> int:
         """SIGTERM, and the exit status. Twice is once."""
         self.rest()
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
+        tell(self.process, signal.SIGTERM)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return await self.process.wait()
         except TimeoutError:
-            self.process.kill()
+            tell(self.process, signal.SIGKILL)
             await self.process.wait()
             raise AssertionError("the bridge did not stop") from None
 
@@ -273,7 +275,7 @@ class Rig:
         assert "Traceback" not in self.log_path.read_text()
         errors = [text for text in self.log(level="error") if not any(part in text for part in self.expected_errors)]
         assert errors == []
-        written = self.log_path.read_text() + (self.records_path.read_text() if self.records_path.exists() else "")
+        written = self.log_path.read_text() + str(self.records())
         assert API_KEY not in written
         assert not JOIN_URL.search(written)
         assert self.live_calls() == []
@@ -309,6 +311,7 @@ async def rig(
     workers: int = 1,
     budget_ms: int = 1000,
     quiet_after_ms: int = 15000,
+    records: str = "",
 ) -> AsyncIterator[Rig]:
     """Two simulators in this process, and the bridge in processes of its own. It must end well."""
     async with Simulator("ultravox", api_key=API_KEY) as ultravox, Simulator("vapi", api_key=API_KEY) as vapi:
@@ -324,7 +327,7 @@ async def rig(
             budget_ms=budget_ms,
             ultravox=ultravox.url,
             vapi=vapi.url,
-            records=folder / "records.jsonl",
+            records=records or f"sqlite:///{folder / 'puente.db'}",
         )
         (folder / "bridge.toml").write_text(config + ROUTES)
         with (folder / "bridge.log").open("wb") as log:

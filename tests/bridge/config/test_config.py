@@ -174,7 +174,9 @@ class TestChecks:
                 3,
                 "media.rtp_last_port: 20000-20005 has 3 even ports for 4 workers",
             ),
-            ("[records]\npath = '/nowhere/x'", 2, "records.path: /nowhere is no directory"),
+            ("[records]\nurl = 'sqlite:////nowhere/x.db'", 2, "records.url: /nowhere is no directory"),
+            ("[records]\nspool = '/nowhere/x'", 2, "records.spool: /nowhere is no directory"),
+            ("[records]\npassword_env = 'NOPE'", 2, "records.password_env: environment variable NOPE is not set"),
             ("[web]\nport = 70000", 2, "web.port: must be from -1 to 65535, not 70000"),
             ("[web]\nhost = 'here'", 2, "web.host: `here` is no IP address"),
             ("[web]\ntoken_env = 'NOT_SET'", 2, "web.token_env: environment variable NOT_SET is not set"),
@@ -325,7 +327,7 @@ class TestChecks:
 
     def test_a_directory_that_cannot_be_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "access", lambda path, mode: False)  # a test that runs as root may write everywhere
-        [found] = problems(tmp_path, f"{GOOD}[media]\nrecording_dir = '{tmp_path}'")
+        [found] = problems(tmp_path, f"{GOOD}[media]\nrecording_dir = '{tmp_path}'\n[records]\nurl = ''")
         assert found == f"x.toml:11: media.recording_dir: {tmp_path} cannot be written to"
 
     def test_what_rooms_above_have_to_say(self, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from bridge.demo.stage import (
     StageError,
     collect,
     config_text,
+    last_record,
     last_words,
     lines,
     running,
@@ -25,6 +26,7 @@ from bridge.demo.stage import (
     spoken_words,
     until_ready,
 )
+from bridge.store import Address, Store
 from media.tape import Hangup, Play, parse_script
 from media.wire import CallReport
 from tests.bridge.demo.records import bridge_record, caller_record
@@ -39,7 +41,7 @@ def test_the_configuration_is_one_the_bridge_takes(papers: Papers) -> None:
     config = msgspec.convert(tomllib.loads(config_text(papers, "http://127.0.0.1:8090")), Config)
     assert (config.sip.udp_port, config.sip.tcp_port) == (0, -1)
     assert config.platforms[0].url == "http://127.0.0.1:8090"
-    assert (config.records.path, config.media.recording_dir) == (str(papers.records), str(papers.folder))
+    assert (config.records.url, config.media.recording_dir) == (f"sqlite:///{papers.records}", str(papers.folder))
 
 
 def test_the_script_can_be_played() -> None:
@@ -98,7 +100,7 @@ async def test_a_child_is_ended_with_its_block(papers: Papers) -> None:
     assert [line async for line in lines(child)] == []
 
 
-def write_call(papers: Papers, recording: Path) -> None:
+async def write_call(papers: Papers, recording: Path) -> None:
     papers.clear()
     with wave.open(str(recording), "wb") as wav:
         wav.setnchannels(2)
@@ -106,25 +108,26 @@ def write_call(papers: Papers, recording: Path) -> None:
         wav.setframerate(8000)
         wav.writeframes(np.zeros(16000, "<i2").tobytes())
     record = bridge_record(media=CallReport(recording=str(recording)))
-    papers.records.write_bytes(b"{}\n" + msgspec.json.encode(record) + b"\n")
+    async with Store(Address.parse(f"sqlite:///{papers.records}")) as store:
+        await store.end(record)
     papers.caller.write_bytes(msgspec.json.encode(caller_record()))
 
 
-def test_what_is_left_behind_becomes_a_story(papers: Papers) -> None:
+async def test_what_is_left_behind_becomes_a_story(papers: Papers) -> None:
     papers.clear()
-    write_call(papers, papers.folder / "7f3a91c2.wav")
-    story = collect(papers)
+    await write_call(papers, papers.folder / "7f3a91c2.wav")
+    story = collect(papers, await last_record(papers))
     assert (story.record.call, story.caller.call, story.words) == ("7f3a91c2", "c0ffee", spoken_words())
     assert story.tracks is not None
     assert (story.tracks.starts_s, story.tracks.ends_s) == pytest.approx((0.091, 1.091))
     assert papers.call_wav.is_file()
 
 
-def test_a_call_without_record_or_recording_is_a_clear_error(papers: Papers) -> None:
+async def test_a_call_without_record_or_recording_is_a_clear_error(papers: Papers) -> None:
     papers.clear()
     with pytest.raises(StageError, match="there is no record of the call"):
-        collect(papers)
-    write_call(papers, papers.folder / "7f3a91c2.wav")
+        collect(papers, await last_record(papers))
+    await write_call(papers, papers.folder / "7f3a91c2.wav")
     (papers.folder / "7f3a91c2.wav").unlink()
     with pytest.raises(StageError, match="there is no recording of the call"):
-        collect(papers)
+        collect(papers, await last_record(papers))
