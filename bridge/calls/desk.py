@@ -18,21 +18,29 @@ from typing import Any, Protocol
 
 from bridge.calls.inbound import InboundSession
 from bridge.calls.ledger import Ledger, Records
+from bridge.calls.legs import Legs
 from bridge.calls.lines import Line
+from bridge.calls.logwords import describe, summary
 from bridge.calls.outbound import Order, OutboundSession
-from bridge.calls.session import CallSettings, Session
+from bridge.calls.session import CallSettings, Session, State
+from bridge.calls.trunks import ListedTrunks, Trunks
 from bridge.calls.words import (
     AbandonPlatform,
     Arm,
     Command,
     CreatePlatform,
+    HangUp,
     Input,
     LineLost,
     PlatformCreated,
     PlatformRefused,
     Shutdown,
+    TakeTrunk,
+    TellTrunks,
     ToSip,
     ToWorker,
+    TrunkFull,
+    TrunkTaken,
     WorkerLost,
     WriteRecord,
 )
@@ -67,6 +75,7 @@ class Desk:
         platforms: Mapping[str, Platform],
         records: Records,
         switchboard: Switchboard | None = None,
+        trunks: Trunks | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         watch: Callable[[str, Input], None] = lambda call, received: None,
@@ -76,8 +85,7 @@ class Desk:
         self._ledger = Ledger(line, records, clock)
         self._switchboard, self._clock, self._watch = switchboard, clock, watch
         self._sessions: dict[str, Session] = {}
-        self._legs: dict[str, str] = {}
-        "Which call a leg at the sip process is of, where it has another name than the call."
+        self._legs = Legs(trunks or ListedTrunks())
         self._timers: dict[str, list[asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: dict[str, asyncio.Future[CallRecord]] = {}
@@ -87,6 +95,15 @@ class Desk:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def is_closing(self) -> bool:
+        """No new calls."""
+        return self._closing
+
+    def knows(self, call: str) -> bool:
+        """Whether a call of this name stands."""
+        return call in self._sessions
 
     def standing(self) -> list[Session]:
         """Calls that are not closed yet, oldest first."""
@@ -115,22 +132,27 @@ class Desk:
             case sip.Pong() | sip.Probed() | sip.TrunksSet():
                 pass
             case _:
-                self._feed(self._legs.get(event.call, event.call), event)
+                if isinstance(event, sip.Ended):
+                    self._legs.over(event.call)
+                self._feed(self._legs.call_of(event.call), event)
 
     def on_worker(self, call: str, event: wire.AnyEvent | WorkerLost) -> None:
         self._feed(call, event)
 
-    def dial(self, order: Order, settings: CallSettings) -> tuple[str, asyncio.Future[CallRecord]]:
-        """Places a test call; the future has its record."""
-        call = secrets.token_hex(8)
+    def dial(self, order: Order, settings: CallSettings, call: str = "") -> tuple[str, asyncio.Future[CallRecord]]:
+        """Places a call, under a name that was given out already or a new one; the future has its record."""
+        call = call or new_call()
         ended: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         self._ends[call] = ended
         session = OutboundSession(call, order, settings, self._clock(), _utc_now())
         self._admit(session, session.start)
         return call, ended
 
-    def hang_up(self, call: str) -> None:
-        self._feed(call, Shutdown())
+    def hang_up(self, call: str) -> bool:
+        """Ends a call, whatever its state. False: there is none of this name."""
+        known = self.knows(call)
+        self._feed(call, HangUp())
+        return known
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Refuses new calls, ends those that stand, and waits until each is in the record."""
@@ -203,8 +225,8 @@ class Desk:
             match command:
                 case ToSip(message):
                     self._log_out(session, message)
-                    if isinstance(message, sip.Dial) and message.call != session.call:
-                        self._legs[message.call] = session.call
+                    if isinstance(message, sip.Dial):
+                        self._legs.add(message.call, session.call)
                     self._ledger.send(session.record, message)
                 case ToWorker(wire.OpenCall() as message):
                     self._log_out(session, message)
@@ -219,6 +241,10 @@ class Desk:
                         *("> %s call %s is left to its join time-out", platform, reference),
                         extra={"call": session.call},
                     )
+                case TakeTrunk():
+                    self._take(session, command)
+                case TellTrunks(outcome):
+                    self._legs.trunks.on_outcome(outcome)
                 case Arm(timer, after_ms):
                     handle = asyncio.get_running_loop().call_later(after_ms / 1000, self._feed, session.call, timer)
                     self._timers.setdefault(session.call, []).append(handle)
@@ -233,6 +259,11 @@ class Desk:
             asyncio.get_running_loop().call_soon(self._feed, session.call, failed)
             return
         self.workers.send(session.call, message)
+
+    def _take(self, session: Session, command: TakeTrunk) -> None:
+        why_not = self._legs.take(command.leg, session.call, command.trunk)
+        answer = TrunkFull(command.attempt, why_not) if why_not else TrunkTaken(command.attempt)
+        asyncio.get_running_loop().call_soon(self._feed, session.call, answer)
 
     async def _create(self, session: Session, command: CreatePlatform) -> None:
         name, number = command.platform, command.attempt
@@ -258,14 +289,15 @@ class Desk:
 
     @staticmethod
     def _facts(session: Session) -> CallFacts:
-        context = session.context if isinstance(session, InboundSession) else {}
         record, choice = session.record, session.near.choice
+        rings_out = isinstance(session, OutboundSession) and session.state is State.RINGING
         return CallFacts(
             call=session.call,
             caller=record.caller,
             dialled=record.dialled,
-            context=context,
+            context=session.context,
             codec=choice.codec if choice else "",
+            wait_ms=session.settings.ring_timeout_ms if rings_out else 0,
         )
 
     def _close_session(self, session: Session, record: CallRecord) -> None:
@@ -274,7 +306,7 @@ class Desk:
             handle.cancel()
         self.workers.release(session.call)
         self._sessions.pop(session.call, None)
-        self._legs = {leg: call for leg, call in self._legs.items() if call != session.call}
+        self._legs.forget(session.call)
         log.info("= ended %s", summary(record), extra={"call": session.call})
         if not self._sessions:
             self._empty.set()
@@ -298,36 +330,9 @@ class Desk:
         log.log(level, "%s trunk %s is %s: %s %s", arrow, event.trunk, event.state, event.status, event.reason)
 
 
-SHOWN = ("status", "reason", "by", "cause", "detail", "why", "port", "digit", "took_ms", "platform", "silent_ms", "uri")
-"Fields worth a place in the log line. SDP and specs are not: keys and credentials live there."
-
-
-def describe(message: object) -> str:
-    """`Answer`, `FarFailed cause=refused detail=...`: a message in one line, without what is long or secret."""
-    shown = ((name, getattr(message, name, None)) for name in SHOWN)
-    words = [f"{name}={value}" for name, value in shown if value not in (None, "", 0)]
-    if isinstance(message, PlatformRefused):
-        words = [f"reason={message.end.reason}", f"detail={message.end.detail}"]
-    if isinstance(message, wire.StartNear):
-        near = message.near
-        words = [f"{near.codec}/{near.ptime_ms} to {near.host}:{near.port}"]
-    return " ".join([type(message).__name__, *words])
-
-
-def summary(record: CallRecord) -> str:
-    """What one reads of a call that has ended."""
-    words = [record.reason, f"({record.blame})", f"{record.duration_s:.1f} s"]
-    if record.sip_status:
-        words.append(f"SIP {record.sip_status}")
-    if record.platform:
-        words.append(f"platform {record.platform}")
-    if record.media:
-        near, up, down = record.media.near, record.media.up_ms, record.media.down_ms
-        words.append(f"lost {near.lost}/{near.expected} jitter {near.jitter_ms:.1f} ms")
-        words.append(f"up p50 {up.p50:.2f} p99 {up.p99:.2f} ms, down p50 {down.p50:.2f} p99 {down.p99:.2f} ms")
-    if record.detail:
-        words.append(f": {record.detail}")
-    return " ".join(words)
+def new_call() -> str:
+    """A name that no other call has, here or in another bridge on the same store."""
+    return secrets.token_hex(8)
 
 
 def _utc_now() -> str:

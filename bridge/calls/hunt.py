@@ -5,7 +5,8 @@
                +-----------+-----------+--> CREATING the next one, or FAILED
 
 CREATED waits for the RTP port: creating the platform's call (HTTPS) and opening the port go on in parallel, and the
-worker connects the socket when both are there. Pure: facts in, commands out.
+worker connects the socket when both are there. On calls that we place it waits for the callee's answer instead, so that
+no greeting is spoken to a ringing tone. Pure: facts in, commands out.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Stage(Enum):
 class Candidate:
     platform: str
     connect_timeout_ms: int = 5000
+    spec: wire.FarSpec | None = None
+    "Known beforehand: nothing has to be created. So with the tape of a test call."
 
 
 class Hunt:
@@ -70,6 +73,7 @@ class Hunt:
         return self._next(now)
 
     def on_port(self) -> list[Command]:
+        """There is somebody to be connected to: the port is open, or the callee has answered."""
         self._port_open = True
         return self._connect() if self.stage is Stage.CREATED else []
 
@@ -102,6 +106,10 @@ class Hunt:
             return []
         return self._refused(PlatformDown(self.platform, f"hung up before it was ready: {ended.reason}").end(), now)
 
+    def on_lost(self, end: End, now: float) -> list[Command]:
+        """It was ready and has gone before anybody heard it: the next one may still be in time."""
+        return self._refused(end, now) if self.stage is Stage.READY else []
+
     def give_up(self, end: End, now: float) -> list[Command]:
         """The call ends before a platform was ready. A connected socket is closed with the call by the worker."""
         if self.stage in (Stage.READY, Stage.FAILED, Stage.IDLE):
@@ -109,7 +117,7 @@ class Hunt:
         created = self.stage is Stage.CREATED
         self._note(end.reason, now, end.detail)
         self.stage, self.failed = Stage.FAILED, end
-        return [AbandonPlatform(self.platform, self.reference)] if created else []
+        return [AbandonPlatform(self.platform, self.reference)] if created and self.reference else []
 
     def _next(self, now: float) -> list[Command]:
         self._number += 1
@@ -117,6 +125,8 @@ class Hunt:
             self.stage, self.failed = Stage.FAILED, most_telling(self._causes)
             return []
         self.stage, self._since = Stage.CREATING, now
+        if (spec := self.candidates[self._number].spec) is not None:
+            return self.on_created(PlatformCreated(self._number, spec, ""))
         return [CreatePlatform(self._number, self.platform)]
 
     def _connect(self) -> list[Command]:

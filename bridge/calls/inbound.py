@@ -134,6 +134,7 @@ class InboundSession(Session):
 
     def on_cancelled(self, ended: sip.Ended) -> None:
         if ended.by == "remote":
+            self.record.outcome = "cancelled"
             end = End(Blame.CLIENT, "caller-cancelled", ended.status or 487, ended.reason)
         else:
             end = End(Blame.UPSTREAM, "line-lost", ended.status, ended.reason)

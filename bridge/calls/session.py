@@ -27,6 +27,7 @@ from bridge.calls.words import (
     Arm,
     CloseTimeout,
     Command,
+    HangUp,
     Input,
     LineLost,
     Shutdown,
@@ -65,6 +66,10 @@ class CallSettings:
     recording: str = ""
     "Path of the stereo WAV. Empty: none."
     ring_timeout_ms: int = 20000
+    setup_timeout_ms: int = 4000
+    "Outbound: a trunk that has not said 18x by then loses the call to the next."
+    attempts: int = 4
+    "Outbound: trunks and addresses dialled, at most."
     close_timeout_ms: int = 3000
     "How long the worker's report is waited for."
 
@@ -87,6 +92,8 @@ class Session:
         self.state = State.RINGING
         self.end: End | None = None
         self.near = NearSide(settings.codecs, settings.public_host, settings.srtp)
+        self.context: dict[str, str] = {}
+        "For the agent."
         self.record = CallRecord(call=call, direction=direction, started_at=started_at)
         self.ignored = 0
         "Inputs that came in a state that has no use for them."
@@ -184,6 +191,7 @@ class Session:
         record = self.record
         record.blame, record.reason, record.detail = end.blame.value, end.reason, end.detail
         record.sip_status = 0 if was_answered else end.sip_status
+        record.outcome = "answered" if was_answered else record.outcome or "failed"
         if was_answered:
             record.duration_s = round(self._now - record.times["answered"], 3)
 
@@ -276,6 +284,13 @@ class Session:
     def on_shutdown(self, shutdown: Shutdown) -> None:
         self.finish(End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5))
 
+    def on_hang_up(self, hang_up: HangUp) -> None:
+        self.finish(End(Blame.SUCCESS, "hung-up"))
+
+    def on_hang_up_ringing(self, hang_up: HangUp) -> None:
+        self.record.outcome = "cancelled"
+        self.finish(End(Blame.CLIENT, "cancelled", 480))
+
     def on_hung_up(self, ended: sip.Ended) -> None:
         """BYE from the other side, or the stack gave the dialog up."""
         if ended.by == "remote":
@@ -299,6 +314,7 @@ STANDING: Row = {
     WorkerLost: Session.on_worker_lost,
     LineLost: Session.on_line_lost,
     Shutdown: Session.on_shutdown,
+    HangUp: Session.on_hang_up,
     sip.Reoffer: Session.on_reoffer,
     sip.Negotiated: Session.on_negotiated,
     sip.InfoDigit: Session.on_info_digit,
@@ -319,4 +335,5 @@ UNANSWERED: Row = {
     WorkerLost: Session.on_worker_lost,
     LineLost: Session.on_line_lost_ringing,
     Shutdown: Session.on_shutdown,
+    HangUp: Session.on_hang_up_ringing,
 }

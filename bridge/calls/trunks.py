@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.records import Cost, Outcome
+from bridge.records import Outcome
 from sip.options import Target
 from sip.sdp import Srtp
 
@@ -76,6 +76,8 @@ class Choices:
     "Best first. The next is tried when one refuses, is silent or dead."
     left_out: tuple[str, ...] = ()
     "A sentence for each trunk that is not among them: `acme-mx: 30 of 30 calls stand`."
+    is_carried: bool = True
+    "False: no trunk is for such a number (or of that name or region), now or later."
     is_full: bool = False
     "There are trunks for this call, and all that keeps it out is their limits: later it may go."
     retry_after_s: int = 0
@@ -113,21 +115,12 @@ class Trunks(Protocol):
 
     def on_outcome(self, outcome: TrunkOutcome) -> None: ...
 
-    def cost(self, trunk: str, duration_s: float) -> Cost | None:
-        """What an answered call of this length costs. None: the trunk has no price."""
-
 
 class ListedTrunks:
     """In memory: always the same ways, a cap per trunk. For tests, and for what has no configuration."""
 
-    def __init__(
-        self,
-        ways: Sequence[Way] = (),
-        *,
-        caps: Mapping[str, int] | None = None,
-        costs: Mapping[str, Cost] | None = None,
-    ) -> None:
-        self.ways, self.caps, self.costs = tuple(ways), dict(caps or {}), dict(costs or {})
+    def __init__(self, ways: Sequence[Way] = (), *, caps: Mapping[str, int] | None = None) -> None:
+        self.ways, self.caps = tuple(ways), dict(caps or {})
         self.taken: Counter[str] = Counter()
         self.outcomes: list[TrunkOutcome] = []
 
@@ -136,7 +129,13 @@ class ListedTrunks:
         full = [way for way in fit if self._is_full(way.trunk)]
         left_out = tuple(f"{way.trunk}: {self.taken[way.trunk]} calls stand already" for way in full)
         ways = tuple(way for way in fit if way not in full)
-        return Choices(ways=ways, left_out=left_out, is_full=bool(full) and not ways, retry_after_s=1 if full else 0)
+        return Choices(
+            ways=ways,
+            left_out=left_out,
+            is_carried=bool(fit),
+            is_full=bool(full) and not ways,
+            retry_after_s=1 if full else 0,
+        )
 
     def take(self, trunk: str) -> str:
         if self._is_full(trunk):
@@ -149,9 +148,6 @@ class ListedTrunks:
 
     def on_outcome(self, outcome: TrunkOutcome) -> None:
         self.outcomes.append(outcome)
-
-    def cost(self, trunk: str, duration_s: float) -> Cost | None:
-        return self.costs.get(trunk)
 
     def _is_full(self, trunk: str) -> bool:
         return 0 < self.caps.get(trunk, 0) <= self.taken[trunk]

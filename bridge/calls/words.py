@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bridge.calls.trunks import TrunkOutcome
 from bridge.errors import End
 from bridge.records import CallRecord
 from media import wire
@@ -33,6 +34,19 @@ class PlatformRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkTaken:
+    """There is room on the trunk, and it is kept for this attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkFull:
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """The media worker that carried this call has died; the audio is gone with it."""
 
@@ -52,8 +66,20 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class HangUp:
+    """Somebody wants this call to end: an operator, over HTTP or on the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
 class RingTimeout:
-    """Nobody was ready in the time that a caller is let ring."""
+    """Inbound: nobody was ready in the time that a caller is let ring. Outbound: nobody has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupTimeout:
+    """The trunk of this attempt should have said by now that it rings."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +89,23 @@ class CloseTimeout:
 
 @dataclass(frozen=True, slots=True)
 class TimeUp:
-    """A test call has lasted as long as it was meant to."""
+    """A call that we placed has lasted as long as it may."""
 
 
-Timer = RingTimeout | CloseTimeout | TimeUp
-Input = PlatformCreated | PlatformRefused | WorkerLost | LineLost | Shutdown | Timer | sip.Event | wire.Event
+Timer = RingTimeout | SetupTimeout | CloseTimeout | TimeUp
+Input = (
+    PlatformCreated
+    | PlatformRefused
+    | TrunkTaken
+    | TrunkFull
+    | WorkerLost
+    | LineLost
+    | Shutdown
+    | HangUp
+    | Timer
+    | sip.Event
+    | wire.Event
+)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -106,6 +144,22 @@ class AbandonPlatform:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeTrunk:
+    """Keep room on `trunk` for the dialog `leg`, until that one is over. Answered by TrunkTaken or TrunkFull."""
+
+    attempt: int
+    trunk: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellTrunks:
+    """How an attempt fared, for those who rank the trunks."""
+
+    outcome: TrunkOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """Feed `timer` back after `after_ms`. Timers of an ended call are dropped by the desk."""
 
@@ -120,4 +174,4 @@ class WriteRecord:
     record: CallRecord
 
 
-Command = ToSip | ToWorker | CreatePlatform | AbandonPlatform | Arm | WriteRecord
+Command = ToSip | ToWorker | CreatePlatform | AbandonPlatform | TakeTrunk | TellTrunks | Arm | WriteRecord

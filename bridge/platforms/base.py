@@ -24,6 +24,8 @@ class CallFacts:
     "What the trunk speaks, as in rtpmap (`PCMU`, `PCMA`). Empty: not known yet."
     language: str = ""
     "BCP 47. Empty: the platform section's."
+    wait_ms: int = 0
+    "How long the media socket may be in coming because somebody's telephone still rings."
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def request(section: PlatformSection, call: CallFacts) -> dict[str, object]:
 
 def _common(section: PlatformSection, call: CallFacts) -> dict[str, object]:
     body: dict[str, object] = {
-        "joinTimeout": duration(section.connect_timeout_ms + JOIN_MARGIN_MS),
+        "joinTimeout": duration(section.connect_timeout_ms + call.wait_ms + JOIN_MARGIN_MS),
         "maxDuration": duration(section.max_duration_s * 1000),
         # The prefix is Ultravox's own; a key that has it would have the whole call refused.
         "metadata": {key: value for key, value in metadata(call).items() if not key.startswith("ultravox.")},

@@ -8,20 +8,20 @@ from typing import Literal
 
 import pytest
 
-from bridge.calls.desk import Desk, describe, summary
+from bridge.calls.desk import Desk
 from bridge.calls.hunt import Candidate
 from bridge.calls.inbound import InboundSession
 from bridge.calls.outbound import Order
 from bridge.calls.session import CallSettings
-from bridge.calls.words import Input, LineLost, PlatformRefused, WorkerLost
-from bridge.errors import Blame, PlatformBusy, PlatformDown
+from bridge.calls.trunks import ListedTrunks, Trunks, Way
+from bridge.calls.words import LineLost, WorkerLost
+from bridge.errors import Blame, PlatformBusy
 from bridge.platforms.base import CallFacts
 from bridge.records import CallRecord
 from media import wire
 from sip import messages as sip
 from tests.fakes import (
     CALL,
-    NEAR,
     FakeLine,
     FakePlatform,
     FakeRecords,
@@ -62,6 +62,7 @@ class Office:
         cap: int = 0,
         close_timeout_ms: int = 3000,
         with_board: bool = True,
+        trunks: Trunks | None = None,
     ) -> None:
         self.line, self.workers, self.records = FakeLine(), FakeWorkers(up), FakeRecords()
         self.one, self.two = one or FakePlatform("one"), FakePlatform("two")
@@ -72,6 +73,7 @@ class Office:
             {"one": self.one, "two": self.two},
             self.records,
             Board(cap, close_timeout_ms) if with_board else None,
+            trunks,
             watch=lambda call, received: self.seen.append((call, type(received).__name__)),
         )
 
@@ -270,20 +272,98 @@ async def test_events_without_a_call(caplog: pytest.LogCaptureFixture) -> None:
     await office.desk.close()
 
 
+def order(*names: str, far: str = "tape") -> Order:
+    """One way over each trunk named; without any the URI alone."""
+    ways = [Way(uri=f"sip:100@{name}.example", trunk=name) for name in names] or [Way(uri="sip:100@192.0.2.1")]
+    spec = far_spec("tape") if far == "tape" else None
+    return Order(to="sip:100@192.0.2.1", ways=tuple(ways), candidates=(Candidate(far, spec=spec),))
+
+
 async def test_a_desk_for_test_calls() -> None:
     office = Office(with_board=False)
-    order = Order(uri="sip:100@192.0.2.1", far=far_spec("tape"))
-    call, record = office.desk.dial(order, CallSettings())
+    call, record = office.desk.dial(order(), CallSettings())
+    assert office.desk.knows(call)
     office.desk.on_worker(call, opened(call))
+    await until(lambda: office.sip() == ["Dial"])
     office.desk.on_sip(sip.Answered(call=call, sdp=offer(formats="0")))
-    office.desk.hang_up(call)
+    assert office.desk.hang_up(call)
     office.desk.on_worker(call, closed(call))
-    assert (await record).reason == "shutdown"
+    assert (await record).reason == "hung-up"
+    assert not office.desk.hang_up(call)
     assert office.sip() == ["Dial", "Hangup"]
-    assert office.seen[:2] == [(call, "CallOpened"), (call, "Answered")]
+    assert office.seen[:3] == [(call, "CallOpened"), (call, "TrunkTaken"), (call, "Answered")]
     office.desk.on_sip(incoming())
     assert office.line.sent[-1] == sip.Refuse(call=CALL, status=480)
     await office.desk.close()
+
+
+class TestTrunks:
+    """Room is taken for each dialog and given back when that one is over, not when the call is."""
+
+    async def dialled(self, office: Office, *names: str, call: str = "out") -> asyncio.Future[CallRecord]:
+        _, record = office.desk.dial(order(*names), CallSettings(), call)
+        office.desk.on_worker(call, opened(call))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return record
+
+    async def test_room_is_taken_and_given_back(self) -> None:
+        trunks = ListedTrunks()
+        office = Office(with_board=False, trunks=trunks)
+        record = await self.dialled(office, "one", "two")
+        assert trunks.taken == {"one": 1}
+        office.desk.on_sip(ended("out", status=503))
+        await until(lambda: office.sip() == ["Dial", "Dial"])
+        assert trunks.taken == {"one": 0, "two": 1}
+        office.desk.on_sip(sip.Answered(call="out.2", sdp=offer(formats="0")))
+        office.desk.on_sip(ended("out.2"))
+        assert trunks.taken == {"one": 0, "two": 0}
+        office.desk.on_worker("out", closed("out"))
+        assert [attempt.outcome for attempt in (await record).trunk_attempts] == ["trunk-failed", "answered"]
+        assert [(one.trunk, one.outcome) for one in trunks.outcomes] == [("one", "failed"), ("two", "answered")]
+        await office.desk.close()
+
+    async def test_an_attempt_that_is_dying_fills_a_line_until_it_is_dead(self) -> None:
+        trunks = ListedTrunks()
+        office = Office(with_board=False, trunks=trunks)
+        await self.dialled(office, "one", "two")
+        office.desk.on_sip(LineLost("x"))
+        assert trunks.taken == {"one": 1}
+        office.desk.on_worker("out", closed("out"))
+        assert trunks.taken == {"one": 0}
+        await office.desk.close()
+
+    async def test_a_full_trunk_is_passed_over(self) -> None:
+        trunks = ListedTrunks(caps={"one": 1})
+        office = Office(with_board=False, trunks=trunks)
+        await self.dialled(office, "one", call="a")
+        record = await self.dialled(office, "one", "two", call="b")
+        await until(lambda: trunks.taken == {"one": 1, "two": 1})
+        await office.desk.close(0)
+        attempts = (await record).trunk_attempts
+        assert [(one.trunk, one.outcome, one.detail) for one in attempts] == [
+            ("one", "full", "1 calls stand already"),
+            ("two", "cancelled", "shutdown"),
+        ]
+
+    async def test_a_platform_is_told_how_long_it_may_ring(self) -> None:
+        office = Office(with_board=False)
+        to = Order(
+            to="+525512345678",
+            ways=(Way(uri="sip:1@x"),),
+            candidates=(Candidate("one"),),
+            connect="while-ringing",
+            context={"name": "Ana"},
+        )
+        office.desk.dial(to, CallSettings(ring_timeout_ms=30000), "out")
+        office.desk.on_worker("out", opened("out"))
+        await until(lambda: office.sip() == ["Dial"])
+        office.desk.on_sip(sip.Ringing(call="out", status=180))
+        await until(lambda: bool(office.one.facts))
+        assert office.one.facts == [
+            CallFacts(call="out", caller="puente", dialled="+525512345678", context={"name": "Ana"}, wait_ms=30000)
+        ]
+        await office.desk.close(0)
 
 
 async def test_every_line_of_a_call_has_its_id_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
@@ -294,28 +374,3 @@ async def test_every_line_of_a_call_has_its_id_and_no_secret(caplog: pytest.LogC
     lines = [record for record in caplog.records if record.name == "bridge.calls.desk"]
     assert {getattr(record, "call", CALL) for record in lines} == {CALL}
     assert "ws://" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("message", "line"),
-    [
-        (sip.Refuse(call=CALL, status=486, retry_after_s=5), "Refuse status=486"),
-        (wire.StartNear(call=CALL, near=NEAR), "StartNear PCMA/20 to 192.0.2.7:4000"),
-        (wire.ConnectFar(call=CALL, far=far_spec()), "ConnectFar"),
-        (sip.Answer(call=CALL, sdp=offer()), "Answer"),
-        (
-            PlatformRefused(0, PlatformDown("one", "HTTP 500").end()),
-            "PlatformRefused reason=platform-down detail=one: HTTP 500",
-        ),
-    ],
-)
-def test_messages_in_the_log(message: Input | sip.Command | wire.Command, line: str) -> None:
-    assert describe(message) == line
-
-
-def test_summary() -> None:
-    record = CallRecord(call=CALL, direction="inbound", started_at="", platform="one", sip_status=486)
-    record.reason, record.blame, record.detail = "platform-busy", "upstream_error", "one: full"
-    assert summary(record) == "platform-busy (upstream_error) 0.0 s SIP 486 platform one : one: full"
-    record.media = wire.CallReport(near=wire.NearReport(lost=1, expected=100, jitter_ms=0.25))
-    assert "lost 1/100 jitter 0.2 ms up p50 0.00 p99 0.00 ms" in summary(record)

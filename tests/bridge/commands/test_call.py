@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.calls.outbound import Order
 from bridge.commands import call
 from bridge.commands.call import order_of, told
 from media import tape, wire
@@ -39,27 +40,38 @@ def script(tmp_path: Path, steps: object) -> str:
     return str(path)
 
 
+def far_of(order: Order) -> wire.FarSpec:
+    [candidate] = order.candidates
+    assert candidate.spec is not None
+    return candidate.spec
+
+
+def script_of(order: Order) -> object:
+    return far_of(order).options
+
+
 class TestOrder:
     def test_bare(self) -> None:
         order = order_of(parsed("127.0.0.1:5060", "--from", "ana"))
-        assert (order.uri, order.from_user, order.talk_ms) == ("sip:127.0.0.1:5060", "ana", 10000)
-        assert order.far == wire.FarSpec(platform="tape", dialect="tape", sends_ahead=True, options={"script": []})
+        assert (order.to, order.caller, order.talk_ms) == ("sip:127.0.0.1:5060", "ana", 10000)
+        assert [(way.uri, way.from_user) for way in order.ways] == [("sip:127.0.0.1:5060", "ana")]
+        assert far_of(order) == wire.FarSpec(platform="tape", dialect="tape", sends_ahead=True, options={"script": []})
 
     def test_play(self, beep: Path) -> None:
         order = order_of(parsed("sip:1@x", "--play", str(beep), "--seconds", "2.5"))
-        assert order.far.options == {"script": [{"play": str(beep)}]}
+        assert script_of(order) == {"script": [{"play": str(beep)}]}
         assert order.talk_ms == 2500
 
     def test_script_hangs_up_at_its_end(self, tmp_path: Path, beep: Path) -> None:
         order = order_of(parsed("sip:1@x", "--script", script(tmp_path, [{"play": "beep.wav"}])))
-        assert order.far.options == {"script": [{"play": str(beep)}, {"hangup": True}]}
+        assert script_of(order) == {"script": [{"play": str(beep)}, {"hangup": True}]}
         assert order.talk_ms == 0
 
     @pytest.mark.parametrize("steps", [[{"hangup": True}], [{"wait_ms": 5}]])
     def test_script_with_an_end_of_its_own(self, tmp_path: Path, steps: list[object]) -> None:
         seconds = [] if steps == [{"hangup": True}] else ["--seconds", "3"]
         order = order_of(parsed("sip:1@x", "--script", script(tmp_path, steps), *seconds))
-        assert order.far.options == {"script": steps}
+        assert script_of(order) == {"script": steps}
 
     @pytest.mark.parametrize("steps", [{}, [1], [{"dance": 1}], [{"play": "gone.wav"}]])
     def test_scripts_that_cannot_be_played(self, tmp_path: Path, steps: object) -> None:
@@ -105,10 +117,10 @@ def test_nobody_answers_at_a_closed_port(tmp_path: Path, capsys: pytest.CaptureF
         closed.bind(("127.0.0.1", 0))
         target = f"sip:100@127.0.0.1:{closed.getsockname()[1]};transport=tcp"
         record = tmp_path / "out" / "call.json"
-        assert call.run(parsed(target, "--json", str(record), "--seconds", "1")) == 1
+        assert call.run(parsed(target, "--json", str(record), "--seconds", "1")) == 5
     written = json.loads(record.read_text())
-    assert (written["direction"], written["dialled"], written["reason"]) == ("outbound", target, "refused")
+    assert (written["direction"], written["dialled"], written["reason"]) == ("outbound", target, "unreachable")
     assert "answered" not in written["times"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"dialling   {target}"
-    assert lines[1].startswith(f"ended      refused (SIP {written['sip_status']})")
+    assert lines[1].startswith(f"ended      unreachable (SIP {written['sip_status']})")
