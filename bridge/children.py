@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from bridge.ending import tell
 from bridge.errors import BridgeError
 from bridge.logs import relog
 
@@ -168,9 +169,7 @@ class Child(Generic[Down, Up]):
             finally:
                 link.drain()
                 link.close()
-                if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
+                tell(process, signal.SIGKILL)
                 await process.wait()
                 await echo
 

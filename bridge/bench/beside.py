@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from bridge.bench.rig import HOST, STOP_S, Meter, Run, Trouble, free_udp_port, load_caller, run_of, wait_for_sip
+from bridge.ending import end
 
 MODULES: Final = (
     Path("/usr/lib/baresip/modules"),
@@ -85,10 +86,4 @@ async def _baresip(calls: int, port: int, folder: Path, log: Path) -> AsyncItera
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process, STOP_S)
