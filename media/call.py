@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from media import rtp, wire
-from media.clock import Alarm, Pacer
+from media.beat import Beat
+from media.clock import Alarm
 from media.ear import Ear
 from media.far import (
     FarEar,
@@ -43,8 +44,6 @@ log = logging.getLogger(__name__)
 OpenFar = Callable[[wire.FarSpec, FarEar], FarEnd]
 "Builds the far end of a spec; it is not connected yet."
 MAX_DATAGRAM = 2048
-READS_PER_WAKE = 32
-"Datagrams taken per readiness event: a flood on one port must not starve the other calls."
 
 
 class Call:
@@ -63,7 +62,7 @@ class Call:
         record: Callable[[NearEnd], Recording] | None,
     ) -> None:
         self.name, self.port, self.sock = name, port, sock
-        self._options, self._loop, self._alarm, self._emit = options, loop, alarm, emit
+        self._options, self._loop, self._emit = options, loop, emit
         self._record = record
         self._recording: Recording | None = None
         self._near = NearEnd(inband_dtmf=options.inband_dtmf)
@@ -72,9 +71,7 @@ class Call:
         self._ear: Ear | None = None
         self._transcoder: Transcoder | None = None
         self._playout = Playout(self._near.codec, 20, sends_ahead=False)
-        self._pacer: Pacer | None = None
-        self._tick_handle = 0
-        self._drained_ms = 0
+        self._beat = Beat(alarm, self._playout, self._tick, self._rung)
         self._odd = b""
         "Bytes of a platform sample whose rest is still to come."
         self._tally = Tally()
@@ -96,7 +93,7 @@ class Call:
         now = time.monotonic()
         codec_before, ptime_before = self._near.codec, self._near.ptime_ms
         self._near.start(spec, now)
-        if self._pacer is None or (self._near.codec, spec.ptime_ms) != (codec_before, ptime_before):
+        if not self._beat.runs or (self._near.codec, spec.ptime_ms) != (codec_before, ptime_before):
             self._rebuild(now)
         if self._recording is None and self._record is not None:
             self._recording = self._record(self._near)
@@ -152,8 +149,7 @@ class Call:
         """Give everything back. The caller of this closes the socket."""
         self.end_far()
         self._loop.remove_reader(self.sock.fileno())
-        if self._tick_handle:
-            self._alarm.remove(self._tick_handle)
+        self._beat.stop()
         if self._recording is not None:
             self._recording.close()
         self._rtcp.close()
@@ -168,24 +164,25 @@ class Call:
             self._break_down()
 
     def _read(self) -> None:
-        """Datagrams are waiting: each in-order packet leaves on the far socket before this returns."""
-        for _ in range(READS_PER_WAKE):
-            try:
-                data, source = self.sock.recvfrom(MAX_DATAGRAM)
-            except BlockingIOError:
-                return
-            except OSError:  # an ICMP error of an earlier send; the next read will work
-                continue
-            arrived = time.monotonic()
-            if rtp.is_rtcp(data):
-                self._rtcp.receive(data, source, arrived)
-                continue
-            audio = self._near.receive(data, source, arrived)
-            if audio:
-                self._send_up(audio)
-                self._tally.up.add(time.monotonic() - arrived)
-            if self._near.presses:
-                self._tell_presses()
+        """A datagram is waiting: an in-order packet leaves on the far socket before this returns.
+
+        One at a time: asking whether there is another costs as much as being told, and a flood on one port must not
+        starve the other calls.
+        """
+        try:
+            data, source = self.sock.recvfrom(MAX_DATAGRAM)
+        except OSError:  # nothing there after all, or an ICMP error of an earlier send; the next read will work
+            return
+        arrived = time.monotonic()
+        if rtp.is_rtcp(data):
+            self._rtcp.receive(data, source, arrived)
+            return
+        audio = self._near.receive(data, source, arrived)
+        if audio:
+            self._send_up(audio)
+            self._tally.up.add(time.monotonic() - arrived)
+        if self._near.presses:
+            self._tell_presses()
 
     def _send_up(self, audio: bytes) -> None:
         if self._recording is not None:
@@ -205,7 +202,7 @@ class Call:
 
     def on_far_audio(self, data: bytes) -> None:
         """Agent's voice has come: encode it in bulk, the tick slices it."""
-        if self._transcoder is None or self._pacer is None or self._ending is not None:
+        if self._transcoder is None or not self._beat.runs or self._ending is not None:
             return
         self._tally.down_bytes += len(data)
         width = self._transcoder.down_sample_bytes
@@ -216,10 +213,12 @@ class Call:
             data = data[:keep]
         if not data:
             return
-        self._playout.push(self._transcoder.down(data), time.monotonic())
+        now = time.monotonic()
+        self._playout.push(self._transcoder.down(data), now)
         if not self._spoke:
             self._spoke = True
             self._moment("first-audio", who="agent")
+        self._beat.hasten(now)
 
     def on_far_happening(self, happening: FarHappening) -> None:
         match happening:
@@ -256,6 +255,7 @@ class Call:
             self._transcoder.reset()
         self._tell_marks()
         self._moment("flush", data={"dropped_ms": dropped_ms})
+        self._beat.hasten(now)
 
     def _mark(self, name: str) -> None:
         if self._ending is not None:  # nobody is there to be answered
@@ -287,44 +287,38 @@ class Call:
 
     # --- the clock --------------------------------------------------------------------------------------------------
 
-    def _ring(self, now: float) -> float | None:
-        try:
-            return self._tick(now)
-        except Exception:
-            self._break_down()
-            return None
-
     def _break_down(self) -> None:
         """A bug of ours in this call: it ends, with the traceback in the log; the worker's other calls go on."""
         log.exception("! %r broke down", self)
         self._loop.remove_reader(self.sock.fileno())
+        self._beat.stop()
         self._ending = wire.FarEnded(call=self.name, by="error", reason="internal error")
         self._tell_end()
 
-    def _tick(self, now: float) -> float:
-        """Frames are due: slice, head, send."""
-        pacer = self._pacer
-        assert pacer is not None
-        late = now - pacer.due_at
-        frames, skipped = pacer.due(now)
-        self._tally.late.add(max(0.0, late))
-        if late > self._near.ptime_ms / 2000:
-            self._near.ticks_late += 1
+    def _rung(self, late_s: float) -> None:
+        self._tally.late.add(late_s)
+        self._near.ticks_late += late_s > self._near.ptime_ms / 2000
+
+    def _tick(self, frames: int, skipped: int, early: float, now: float) -> None:
+        try:
+            self._send_down(frames, skipped, early, now)
+            self._attend(now)
+        except Exception:
+            self._break_down()
+
+    def _send_down(self, frames: int, skipped: int, early: float, now: float) -> None:
+        """Frames are due, or one may leave early: slice, head, send."""
         peer = self._near.peer
-        for packet in self._near.tick(frames, skipped, self._playout, now):
+        for packet in self._near.tick(frames, skipped, self._playout, now, early):
             try:
                 self.sock.sendto(packet, peer)
             except OSError:
                 self._tally.send_errors += 1
         if self._playout.has_marks:
             self._tell_marks()
-        if self._playout.drained_ms != self._drained_ms:
-            self._drained_ms = self._playout.drained_ms
-            pacer.forget()
-        elif self._playout.missed_by >= 0:
-            pacer.missed(self._playout.missed_by)
-        elif self._playout.waited >= 0:
-            pacer.align(self._playout.waited)
+
+    def _attend(self, now: float) -> None:
+        """What else is to be looked after once in a frame."""
         for audio in (self._near.overdue(now), self._near.filler(now)):
             if audio:
                 self._send_up(audio)
@@ -336,7 +330,6 @@ class Call:
             self._recording.tick(now)
         self._rtcp.tick(now)
         self._watch(now)
-        return pacer.due_at
 
     def _watch(self, now: float) -> None:
         """What only time can tell: the end of the agent's last words, and a caller who has fallen silent."""
@@ -356,10 +349,7 @@ class Call:
             self._odd = b""
         ahead = self._spec is not None and self._spec.sends_ahead
         self._playout = self._playout.successor(self._near.codec, self._near.ptime_ms, sends_ahead=ahead)
-        if self._pacer is None or self._pacer.ptime_ms != self._near.ptime_ms:
-            self._pacer = Pacer(now if self._pacer is None else self._pacer.due_at, self._near.ptime_ms)
-        if not self._tick_handle:
-            self._tick_handle = self._alarm.add(now, self._ring)
+        self._beat.use(self._playout, self._near.ptime_ms, now)
 
     # --- figures ----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import uvloop
 
 from media.clock import (
     Alarm,
+    Bell,
     Pacer,
 )
 
@@ -124,7 +125,6 @@ def test_what_was_removed_does_not_ring() -> None:
         alarm.add(at + 0.002, bells.bell("b"))
         alarm.remove(unwanted)
         alarm.remove(unwanted)
-        alarm.remove(4711)
         await bells.done.wait()
         assert bells.rung == ["a", "b"]
 
@@ -136,7 +136,7 @@ def test_removal_from_inside_a_callback() -> None:
 
     async def act(alarm: Alarm) -> None:
         bells, at = Bells(4), time.monotonic() + 0.002
-        handles: dict[str, int] = {}
+        handles: dict[str, Bell] = {}
 
         def remove(*names: str) -> Callable[[float], float]:
             def removing(now: float) -> float:
@@ -243,5 +243,48 @@ def test_closing_twice_and_closing_inside_a_callback() -> None:
         alarm.add(time.monotonic(), bells.bell("after the end"))
         await asyncio.sleep(0.005)
         assert bells.rung == ["closes"]
+
+    on_uvloop(act)
+
+
+def test_what_was_put_off_rings_at_its_new_time_only() -> None:
+    async def act(alarm: Alarm) -> None:
+        bells, at = Bells(2), time.monotonic() + 0.002
+        put_off = alarm.add(at, bells.bell("put off"))
+        alarm.add(at + 0.002, bells.bell("b"))
+        put_off.at = at + 0.004
+        await bells.done.wait()
+        assert bells.rung == ["b", "put off"]
+        assert time.monotonic() >= at + 0.004
+
+    on_uvloop(act)
+
+
+def test_what_is_called_sooner_rings_once() -> None:
+    async def act(alarm: Alarm) -> None:
+        bells, at = Bells(3), time.monotonic() + 0.002
+        hurried = alarm.add(at + 0.004, bells.bell("hurried"))
+        gone = alarm.add(at + 0.004, bells.bell("gone"))
+        alarm.add(at + 0.002, bells.bell("b"))
+        alarm.add(at + 0.006, bells.bell("last"))
+        alarm.sooner(hurried, at)
+        alarm.remove(gone)
+        alarm.sooner(gone, at)
+        await bells.done.wait()
+        assert bells.rung == ["hurried", "b", "last"]
+
+    on_uvloop(act)
+
+
+def test_an_alarm_without_bells_sleeps() -> None:
+    """A timer that has rung and is not set anew would wake the loop for ever."""
+
+    async def act(alarm: Alarm) -> None:
+        bells = Bells(1)
+        alarm.add(time.monotonic(), bells.bell("only"))
+        await bells.done.wait()
+        used = time.process_time()
+        await asyncio.sleep(0.1)
+        assert time.process_time() - used < 0.05
 
     on_uvloop(act)

@@ -10,6 +10,7 @@ from media.clock import (
     HELD_WINDOWS,
     MAX_CATCH_UP,
     MAX_SLEW_S,
+    PATIENCE_S,
     PHASE_MARGIN_S,
     PHASE_WINDOW,
     WORTH_WAITING_S,
@@ -140,7 +141,7 @@ def test_an_accident_moves_nothing() -> None:
 
 
 def test_a_frame_that_missed_its_tick_moves_the_ticks_behind_it_and_keeps_them_there() -> None:
-    """All frames come the margin before their tick, but one, 4.5 ms late: it misses it by 3 ms."""
+    """All frames come the margin before their tick is due, but one, which misses it by 3 ms."""
     pacer, waits = settled(), []
     for number in range(PHASE_WINDOW * (HELD_WINDOWS + 5)):
         tick = pacer.due_at
@@ -151,7 +152,7 @@ def test_a_frame_that_missed_its_tick_moves_the_ticks_behind_it_and_keeps_them_t
         waits.append(tick - (10.0 - PHASE_MARGIN_S + number * 0.02))
         pacer.align(waits[-1])
     held = waits[40 : PHASE_WINDOW * (HELD_WINDOWS - 1)]
-    assert held == pytest.approx([PHASE_MARGIN_S + 0.0045] * len(held), abs=1e-6)
+    assert held == pytest.approx([2 * PHASE_MARGIN_S + 0.003] * len(held), abs=1e-6)
     assert waits[-1] == pytest.approx(PHASE_MARGIN_S, abs=1e-6)
 
 
@@ -164,3 +165,17 @@ def test_a_window_that_is_not_full_decides_nothing() -> None:
     pacer.align(0.015)
     pacer.due(pacer.due_at)
     assert pacer.due_at == pytest.approx(10.04 - MAX_SLEW_S)
+
+
+def test_a_frame_takes_its_tick_while_that_is_open() -> None:
+    """Who waits leaves when the tick opens, silence when it is due; the beat stays the same either way."""
+    pacer = Pacer(10.0, 20)
+    assert pacer.opens_at == pytest.approx(10.0 - PATIENCE_S)
+    assert (pacer.tick_at(True), pacer.tick_at(False)) == (pacer.opens_at, pacer.due_at)
+    early = pacer.due_at - pacer.opens_at
+    assert pacer.due(pacer.opens_at + early) == (1, 0)
+    assert pacer.due_at == pytest.approx(10.02)
+
+
+def test_short_frames_are_waited_for_half_their_length_at_most() -> None:
+    assert Pacer(10.0, 10).opens_at == pytest.approx(10.0 - 0.005)
