@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 GROUND = frozenset(
     {
         *("bridge.errors", "bridge.config", "bridge.records", "bridge.store", "bridge.logs", "bridge.children"),
-        "bridge.serving",
+        *("bridge.ending", "bridge.serving"),
     }
 )
 LIBRARIES = frozenset({"media", "sip"})
@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bridge.records": LIBRARIES | {"bridge.errors"},
     "bridge.store": frozenset({"bridge.errors", "bridge.config", "bridge.records"}),
     "bridge.logs": frozenset({"bridge.config"}),
-    "bridge.children": frozenset({"bridge.errors", "bridge.logs"}),
+    "bridge.children": frozenset({"bridge.ending", "bridge.errors", "bridge.logs"}),
+    "bridge.ending": frozenset(),
     "bridge.serving": frozenset(),
     "bridge.metrics": LIBRARIES | {"bridge.errors", "bridge.records"},
     # rooms that do not know each other: what decides, what speaks to a platform, and what plays one
