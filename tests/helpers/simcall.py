@@ -125,7 +125,8 @@ class SimCall:
         """Everything that happens up to this second of the call, in its order."""
         until = START + until_s
         while True:
-            at, step = min((self.up.next_at, 0), (self.down.next_at, 1), (self.pacer.due_at, 2))
+            tick_at = max(self.now, self.pacer.tick_at(self.playout.is_waiting))  # a frame may come while it is open
+            at, step = min((self.up.next_at, 0), (self.down.next_at, 1), (tick_at, 2))
             if at > until:
                 self.now = until
                 return self
@@ -143,8 +144,9 @@ class SimCall:
 
     def _tick(self) -> None:
         now, pacer, playout = self.now, self.pacer, self.playout
-        frames, skipped = pacer.due(now)
-        for data in self.near.tick(frames, skipped, playout, now):
+        early = max(0.0, pacer.due_at - now)
+        frames, skipped = pacer.due(now + early)
+        for data in self.near.tick(frames, skipped, playout, now, early):
             if self._keeps:
                 self.packets.append((now, rtp.parse(data)))
         if playout.drained_ms != self._drained_ms:
