@@ -51,6 +51,10 @@ T = TypeVar("T")
 
 ROUTES = """
 [[routes]]
+number = "17*"
+platforms = ["own-agent"]
+
+[[routes]]
 number = "1*"
 platforms = ["ultravox"]
 
@@ -127,6 +131,14 @@ create_timeout_ms = {budget_ms}
 connect_timeout_ms = {budget_ms}
 
 [[platforms]]
+name = "own-agent"
+kind = "twilio"
+url = "{twilio}"
+api_key_env = "PUENTE_E2E_KEY"
+auth = "signature"
+connect_timeout_ms = {budget_ms}
+
+[[platforms]]
 name = "nobody"
 kind = "ultravox"
 url = "http://127.0.0.1:1"
@@ -149,6 +161,7 @@ class Rig:
     process: asyncio.subprocess.Process
     ultravox: Account
     vapi: Account
+    twilio: Account
     ports: tuple[int, int]
     "First and last RTP port."
     said: list[str] = field(default_factory=list)
@@ -244,15 +257,19 @@ class Rig:
 
     def live_calls(self) -> list[SimulatedCall]:
         """Calls whose media socket is up, as the platforms see it."""
-        calls = (call for account in (self.ultravox, self.vapi) for call in account.calls)
+        calls = (call for account in self.accounts for call in account.calls)
         return [call for call in calls if call.joined and not call.ended]
 
     def _too_many_descriptors(self) -> list[int]:
         return [pid for pid, count in self._at_rest.items() if proc.is_alive(pid) and proc.descriptors(pid) > count]
 
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        return self.ultravox, self.vapi, self.twilio
+
     def well(self) -> None:
-        """The platforms are as at the start: both echo, nothing fails."""
-        for account in (self.ultravox, self.vapi):
+        """The platforms are as at the start: all echo, nothing fails."""
+        for account in self.accounts:
             account.part, account.failures = ECHO, NONE
 
     # --- the end
@@ -313,8 +330,12 @@ async def rig(
     quiet_after_ms: int = 15000,
     records: str = "",
 ) -> AsyncIterator[Rig]:
-    """Two simulators in this process, and the bridge in processes of its own. It must end well."""
-    async with Simulator("ultravox", api_key=API_KEY) as ultravox, Simulator("vapi", api_key=API_KEY) as vapi:
+    """Three simulators in this process, and the bridge in processes of its own. It must end well."""
+    async with (
+        Simulator("ultravox", api_key=API_KEY) as ultravox,
+        Simulator("vapi", api_key=API_KEY) as vapi,
+        Simulator("twilio", api_key=API_KEY) as twilio,
+    ):
         ports = free_ports(RTP_PORTS, but=sip_port)
         config = CONFIG.format(
             trunks=trunks,
@@ -327,6 +348,7 @@ async def rig(
             budget_ms=budget_ms,
             ultravox=ultravox.url,
             vapi=vapi.url,
+            twilio=twilio.url,
             records=records or f"sqlite:///{folder / 'puente.db'}",
         )
         (folder / "bridge.toml").write_text(config + ROUTES)
@@ -338,7 +360,7 @@ async def rig(
                 stderr=log,
                 env={**os.environ, "PUENTE_E2E_KEY": API_KEY},
             )
-        house = Rig(folder, process, ultravox.account, vapi.account, ports)
+        house = Rig(folder, process, ultravox.account, vapi.account, twilio.account, ports)
         try:
             await _ready(house)
             house.rest()
