@@ -110,7 +110,7 @@ class Bridge:
             Routing(config),
             watch=lambda call, received: self.metrics.on_worker(received),
         )
-        self.house = House(self.desk, self.line, self.pool)
+        self.house = House(self.desk, self.line, self.pool, self.store)
         self.metrics.at_scrape(self.house.processes, self.house.in_progress)
         token = secret(config.web.token_env, config.web.token_file, environ)
         self.web = WebServer(config.web, application(self.house, self.metrics.exposition, token))

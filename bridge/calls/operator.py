@@ -64,8 +64,9 @@ class NotPlaced(BridgeError):
 
     def __init__(self, status: int, why: str, *, field: str = "", retry_after_s: int = 0) -> None:
         super().__init__(f"{field}: {why}" if field else why)
-        self.status, self.field, self.retry_after_s = status, field, retry_after_s
+        self.status, self.why = status, why
         "Status: HTTP's."
+        self.field, self.retry_after_s = field, retry_after_s
 
 
 class Claim(Protocol):

@@ -3,7 +3,9 @@
     GET /metrics            Prometheus' text format
     GET /healthz            200 when a call could be taken, else 503 with the reasons
     GET /v1/calls           the calls that stand, with their figures of this moment
-    GET /v1/calls/{call}    one of them, with all that has happened in it
+    GET /v1/calls/{call}    one call, standing or ended, with all that has happened in it
+
+What else lies below /v1 is made in files of its own (`placing`) and handed to `application`.
 
 Calls name people: /v1 asks for the bearer token (RFC 6750) when the settings have one. Health and metrics name nobody.
 """
@@ -11,10 +13,9 @@ Calls name people: /v1 asks for the bearer token (RFC 6750) when the settings ha
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,6 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.errors import StoreError
+from bridge.web.answers import Refused, error, json
 from bridge.web.house import Health, LiveCall
 
 
@@ -35,8 +38,10 @@ class Shown(Protocol):
     async def call(self, call: str) -> LiveCall | None: ...
 
 
-def application(house: Shown, exposition: Callable[[], bytes], token: str = "") -> Starlette:
-    """`exposition` gives the metrics as text. An empty `token` lets everybody see the calls."""
+def application(
+    house: Shown, exposition: Callable[[], bytes], token: str = "", more: Sequence[Route] = ()
+) -> Starlette:
+    """`exposition` gives the metrics as text. An empty `token` lets everybody in. `more` goes below /v1."""
 
     async def metrics(request: Request) -> Response:
         return Response(exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
@@ -50,9 +55,12 @@ def application(house: Shown, exposition: Callable[[], bytes], token: str = "") 
         return json({"calls": await house.calls()})
 
     async def call(request: Request) -> Response:
-        found = await house.call(request.path_params["call"])
+        try:
+            found = await house.call(request.path_params["call"])
+        except StoreError as down:
+            raise Refused(503, str(down), retry_after_s=5) from None
         if found is None:
-            raise HTTPException(404, "no such call stands")
+            raise HTTPException(404, "there is no such call")
         return json(found)
 
     return Starlette(
@@ -61,7 +69,7 @@ def application(house: Shown, exposition: Callable[[], bytes], token: str = "") 
             Route("/healthz", healthz),
             Mount(
                 "/v1",
-                routes=[Route("/calls", calls), Route("/calls/{call}", call)],
+                routes=[Route("/calls", calls), Route("/calls/{call}", call), *more],
                 middleware=[Middleware(Bearer, token=token)] if token else [],
             ),
         ],
@@ -80,12 +88,3 @@ class Bearer:
         if not hmac.compare_digest(given, self._expected):
             raise HTTPException(401, "a bearer token is needed", {"www-authenticate": "Bearer"})
         await self._app(scope, receive, send)
-
-
-async def error(request: Request, failure: Exception) -> Response:
-    assert isinstance(failure, HTTPException)
-    return json({"error": failure.detail}, failure.status_code, dict(failure.headers or {}))
-
-
-def json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(content), status, headers, "application/json")

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -27,7 +27,7 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call that stands: its record as far as it has been written, `media` as it is now."""
 
     state: str
-    "`ringing`, `answering`, `talking`, `closing`."
+    "`ringing`, `answering`, `talking`, `closing`; `ended`; `elsewhere` at another bridge on the same store."
     record: CallRecord
 
 
@@ -41,9 +41,15 @@ class Health:
         return not self.troubles
 
 
+class Finder(Protocol):
+    """What is needed of the store."""
+
+    async def find(self, call: str) -> CallRecord | None: ...
+
+
 class House:
-    def __init__(self, desk: Desk, line: SipLine, pool: WorkerPool) -> None:
-        self._desk, self._line, self._pool = desk, line, pool
+    def __init__(self, desk: Desk, line: SipLine, pool: WorkerPool, store: Finder) -> None:
+        self._desk, self._line, self._pool, self._store = desk, line, pool, store
         self._survey = asyncio.Lock()
 
     def processes(self) -> list[Process]:
@@ -70,10 +76,14 @@ class House:
             return [_live(session, await self._report(session, until), []) for session in self._desk.standing()]
 
     async def call(self, call: str) -> LiveCall | None:
-        """One of them, with everything that has happened in it. None: there is no such call (any more)."""
+        """One call, standing or ended, with everything that has happened in it. None: there is none of this name.
+
+        Raises StoreError when nobody can tell.
+        """
         session = next((one for one in self._desk.standing() if one.call == call), None)
         if session is None:
-            return None
+            kept = await self._store.find(call)
+            return LiveCall(state="ended" if kept.ended_at else "elsewhere", record=kept) if kept else None
         async with self._survey:
             until = asyncio.get_running_loop().time() + SURVEY_S
             return _live(session, await self._report(session, until), list(session.record.moments))

@@ -6,6 +6,7 @@ import httpx
 import msgspec
 import pytest
 
+from bridge.errors import StoreDown
 from bridge.records import CallRecord
 from bridge.web.api import application
 from bridge.web.house import Health, LiveCall
@@ -73,7 +74,18 @@ async def test_the_calls() -> None:
         listed, one, missing = [await web.get(f"/v1/calls{path}") for path in ("", "/b", "/x")]
     assert msgspec.json.decode(listed.content, type=dict[str, list[LiveCall]]) == {"calls": house.standing}
     assert msgspec.json.decode(one.content, type=LiveCall) == house.standing[1]
-    assert (missing.status_code, missing.json()) == (404, {"error": "no such call stands"})
+    assert (missing.status_code, missing.json()) == (404, {"error": "there is no such call"})
+
+
+async def test_a_store_that_is_down() -> None:
+    class Down(FakeHouse):
+        async def call(self, call: str) -> LiveCall | None:
+            raise StoreDown("connection refused")
+
+    async with client(Down()) as web:
+        answer = await web.get("/v1/calls/a")
+    assert (answer.status_code, answer.json()) == (503, {"error": "connection refused"})
+    assert answer.headers["retry-after"] == "5"
 
 
 @pytest.mark.parametrize("path", ["/v1/calls", "/v1/calls/a"])

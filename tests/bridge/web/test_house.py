@@ -14,11 +14,13 @@ from bridge.calls.hunt import Candidate
 from bridge.calls.inbound import InboundSession
 from bridge.calls.session import CallSettings
 from bridge.metrics import Process
+from bridge.records import CallRecord
+from bridge.store import Forgetful
 from bridge.web import house as module
 from bridge.web.house import Health, House
 from media import wire
 from sip import messages as sip
-from tests.fakes import FakeLine, FakePlatform, FakeRecords, FakeWorkers, ended, incoming, opened, ready
+from tests.fakes import FakeLine, FakePlatform, FakeWorkers, ended, incoming, opened, ready
 from tests.helpers.workerbench import until
 
 FIGURES = wire.Figures(opened=1, near={}, far={}, latencies={})
@@ -77,8 +79,9 @@ class Stage:
     def __init__(self) -> None:
         self.line, self.pool, self.workers = FakeLineProcess(), FakePool(), FakeWorkers()
         self.platform = FakePlatform("one")
-        self.desk = Desk(FakeLine(), self.workers, {"one": self.platform}, FakeRecords(), Board())
-        self.house = House(self.desk, cast(Any, self.line), cast(Any, self.pool))
+        self.store = Forgetful()
+        self.desk = Desk(FakeLine(), self.workers, {"one": self.platform}, self.store, Board())
+        self.house = House(self.desk, cast(Any, self.line), cast(Any, self.pool), self.store)
 
     async def talk(self, call: str) -> None:
         """A call that stands, with something said in it."""
@@ -149,6 +152,21 @@ async def test_one_call_with_all_that_happened_in_it() -> None:
     # what is shown is a copy: the record itself is written when the call has ended, not before
     assert stage.desk.standing()[0].record.media is None
     await stage.desk.close(0.0)
+
+
+async def test_a_call_that_has_ended_is_found_in_the_store() -> None:
+    stage = Stage()
+    await stage.talk("a")
+    other = CallRecord(call="other", direction="inbound", started_at="2026-11-22T10:00:00+00:00")
+    await stage.store.begin(other)
+    await stage.desk.close(0.0)
+    found = await stage.house.call("a")
+    assert found is not None
+    assert (found.state, found.record.reason) == ("ended", "shutdown")
+    assert [moment.text for moment in found.record.moments] == ["Hello."]
+    elsewhere = await stage.house.call("other")
+    assert elsewhere is not None
+    assert elsewhere.state == "elsewhere"
 
 
 async def test_workers_are_asked_for_one_call_at_a_time() -> None:
