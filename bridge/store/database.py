@@ -55,7 +55,7 @@ class Database:
         """All of them, durably, or none. Raises StoreDown, StoreError, or EntryRefused when one of them is bad."""
         async with self.begin() as connection:
             if not self._is_up_to_date:
-                await connection.run_sync(schema.upgrade)
+                await _upgrade(connection)
             await _apply(connection, entries)
         self._is_up_to_date = True
 
@@ -94,14 +94,24 @@ class Database:
         await self.engine.dispose()
 
 
+async def _upgrade(connection: AsyncConnection) -> None:
+    try:
+        await connection.run_sync(schema.upgrade)
+    except (exc.DataError, exc.IntegrityError, exc.ProgrammingError, ValueError, ArithmeticError) as error:
+        raise StoreError(f"the tables cannot be brought up to date: {_short(error)}") from None
+
+
 async def _apply(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
     insert = INSERT[connection.dialect.name]
-    # Of a call that begins and ends in one batch the end says it all; of two beginnings the later one.
-    done = {entry.key: rows.call_row(entry.document) for entry in entries if entry.kind == "ended"}
-    open_ = {entry.key: rows.call_row(entry.document) for entry in entries if entry.kind == "begun"}
-    open_ = {key: row for key, row in open_.items() if key not in done}
-    happened = {entry.key: rows.event_row(entry.key, entry.document) for entry in entries if entry.kind == "event"}
-    alive = {entry.key: rows.instance_row(entry.document) for entry in entries if entry.kind == "seen"}
+    try:
+        # Of a call that begins and ends in one batch the end says it all; of two beginnings the later one.
+        done = {entry.key: rows.call_row(entry.document) for entry in entries if entry.kind == "ended"}
+        open_ = {entry.key: rows.call_row(entry.document) for entry in entries if entry.kind == "begun"}
+        open_ = {key: row for key, row in open_.items() if key not in done}
+        happened = {entry.key: rows.event_row(entry.key, entry.document) for entry in entries if entry.kind == "event"}
+        alive = {entry.key: rows.instance_row(entry.document) for entry in entries if entry.kind == "seen"}
+    except ValueError as error:
+        raise EntryRefused(str(error)) from None
     if done:
         await connection.execute(_upsert(insert, calls, calls.c.call), [*done.values()])
     if open_:
@@ -126,7 +136,7 @@ def _upsert(
 def translated() -> Iterator[None]:
     try:
         yield
-    except (exc.DataError, exc.IntegrityError, ValueError) as error:
+    except (exc.DataError, exc.IntegrityError) as error:
         raise EntryRefused(_short(error)) from None
     except exc.DBAPIError as error:
         state = str(getattr(error.orig, "sqlstate", "") or "")
