@@ -1,6 +1,7 @@
 """`puente bench codecs`: what a 20 ms frame costs in each codec, transcoder and resampler, and what becomes of sound.
 
-Whatever stands in the codec table is measured; nothing here knows a codec by name.
+Whatever stands in the codec table is measured; nothing here knows a codec by name. Beside it: what it costs to wrap a
+frame into text, and to unwrap one, for platforms whose audio does not travel bare.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from statistics import median
@@ -19,9 +21,13 @@ from bridge.bench import signal
 from bridge.bench.pages import Say, Watch
 from bridge.bench.results import Conditions
 from bridge.bench.signal import Samples
+from bridge.platforms import DIALECTS
+from bridge.simulators.twilio import messages
 from media.codecs import CODECS, Codec
+from media.far import Audio, Dialect, Frame
 from media.resample import Resampler
 from media.transcode import transcoder
+from media.wire import FarSpec
 
 PTIME_MS = 20
 SIGNAL_S = 2.0
@@ -76,6 +82,17 @@ class ResamplerRow(msgspec.Struct, frozen=True, kw_only=True):
     delay_ms: float
 
 
+class WrappingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Platform's samples <-> its text frames (JSON, base64), as a worker does it between codec and socket."""
+
+    dialect: str
+    sound_bytes: int
+    up_bytes: int
+    down_bytes: int
+    up_us: float
+    down_us: float
+
+
 class CodecReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run."""
 
@@ -84,6 +101,7 @@ class CodecReport(msgspec.Struct, frozen=True, kw_only=True):
     codecs: tuple[CodecRow, ...]
     transcoders: tuple[TranscoderRow, ...]
     resamplers: tuple[ResamplerRow, ...]
+    wrappings: tuple[WrappingRow, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -212,6 +230,36 @@ def transcoder_rows(options: Options) -> Iterator[TranscoderRow]:
                 continue
 
 
+AGENTS: dict[str, Callable[[bytes], str]] = {"twilio": partial(messages.media, "MZ" + "0" * 32)}
+"Dialects whose audio is wrapped: what a frame of the other side looks like."
+
+
+def wrapping_row(name: str, options: Options) -> WrappingRow:
+    sid = {"streamSid": "MZ" + "0" * 32}
+    dialect = DIALECTS[name](FarSpec(platform=name, dialect=name, encoding="mulaw", options=sid))
+    frames = frames_of(CODECS["PCMU"].encode(signal.sine(8000, SIGNAL_S)), 8000, 1)
+    texts = [AGENTS[name](frame).encode() for frame in frames]
+    wrapped = [_wire_bytes(dialect.audio(frame, number * PTIME_MS)) for number, frame in enumerate(frames)]
+    return WrappingRow(
+        dialect=name,
+        sound_bytes=len(frames[0]),
+        up_bytes=max(map(len, wrapped)),
+        down_bytes=max(map(len, texts)),
+        up_us=cost_us(lambda frame: _wire_bytes(dialect.audio(frame, 20)), frames, options),
+        down_us=cost_us(lambda text: _unwrapped(dialect, text), texts, options),
+    )
+
+
+def _wire_bytes(frame: Frame) -> bytes:
+    return frame.encode() if isinstance(frame, str) else frame
+
+
+def _unwrapped(dialect: Dialect, text: bytes) -> bytes:
+    (sound,) = dialect.on_text(text.decode())
+    assert isinstance(sound, Audio)
+    return sound.data
+
+
 async def measure(options: Options, say: Say) -> CodecReport:
     watch = Watch()
     codecs = []
@@ -226,9 +274,13 @@ async def measure(options: Options, say: Say) -> CodecReport:
     for pair in permutations(RATES_HZ, 2):
         resamplers.append(resampler_row(*pair, options))
         say(f"{pair[0]} Hz to {pair[1]} Hz: {resamplers[-1].frame_us} us")
+    wrappings = [wrapping_row(name, options) for name in AGENTS]
+    for row in wrappings:
+        say(f"{row.dialect}: up {row.up_us} us, down {row.down_us} us")
     return CodecReport(
         conditions=watch.conditions(),
         codecs=tuple(codecs),
         transcoders=tuple(transcoders),
         resamplers=tuple(resamplers),
+        wrappings=tuple(wrappings),
     )

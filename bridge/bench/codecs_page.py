@@ -8,18 +8,20 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from bridge.bench import pages
-from bridge.bench.codecs import CodecReport, CodecRow, ResamplerRow, TranscoderRow
+from bridge.bench.codecs import CodecReport, CodecRow, ResamplerRow, TranscoderRow, WrappingRow
 from bridge.bench.table import grid
 
 CODEC_HEAD = ("codec", "rate Hz", "payload bytes", "encode us", "decode us", "SNR dB", "delay ms")
 TRANSCODER_HEAD = ("transcoder", "up us", "down us", "up SNR dB", "down SNR dB")
+WRAPPING_HEAD = ("text frames", "bytes of sound", "bytes up", "bytes down", "up us", "down us")
 RESAMPLER_HEAD = ("resampler", "us", "SNR dB", "alias dB", "delay ms")
 NOTE = (
     "Microseconds per 20 ms frame in one process, median of several runs. SNR: of a 1020 Hz sine at -10 dBFS, the best "
     "fitting sine against all the rest (120: nothing is left); for resamplers the least of four tones from 350 to 2750 "
     "Hz. Alias: what is left of a tone at 0.65 of the lower rate. Codec: packet payload to samples and back, delay by "
     "correlation of noise in the band of speech. Transcoder: a codec's line form to a platform's format, without the "
-    "packet's decoder and encoder; its SNR includes the codes at both ends."
+    "packet's decoder and encoder; its SNR includes the codes at both ends. Text frames: JSON and base64 around a "
+    "frame of mu-law, for platforms whose audio does not travel bare."
 )
 
 
@@ -45,6 +47,11 @@ def resampler_cells(row: ResamplerRow) -> tuple[str, ...]:
     return (resampler_name(row), f"{row.frame_us:.2f}", f"{row.snr_db:.1f}", alias, f"{row.delay_ms:.2f}")
 
 
+def wrapping_cells(row: WrappingRow) -> tuple[str, ...]:
+    sizes = (str(row.sound_bytes), str(row.up_bytes), str(row.down_bytes))
+    return (row.dialect, *sizes, f"{row.up_us:.2f}", f"{row.down_us:.2f}")
+
+
 def resampler_name(row: ResamplerRow) -> str:
     return f"{row.from_hz // 1000} -> {row.to_hz // 1000} kHz"
 
@@ -56,6 +63,7 @@ def markdown(report: CodecReport) -> str:
             grid(CODEC_HEAD, map(codec_cells, report.codecs)),
             grid(TRANSCODER_HEAD, map(transcoder_cells, report.transcoders)),
             grid(RESAMPLER_HEAD, map(resampler_cells, report.resamplers)),
+            grid(WRAPPING_HEAD, map(wrapping_cells, report.wrappings)),
             NOTE + "\n",
         )
     )

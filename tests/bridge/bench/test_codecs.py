@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bridge.bench.codecs import (
+    AGENTS,
     PLATFORM_FORMATS,
     RATES_HZ,
     CodecReport,
@@ -16,9 +17,12 @@ from bridge.bench.codecs import (
     measure,
     resampler_row,
     transcoder_row,
+    wrapping_row,
 )
-from bridge.bench.codecs_page import CODEC_HEAD, RESAMPLER_HEAD, TRANSCODER_HEAD, draw, markdown
+from bridge.bench.codecs_page import CODEC_HEAD, RESAMPLER_HEAD, TRANSCODER_HEAD, WRAPPING_HEAD, draw, markdown
+from bridge.platforms import DIALECTS
 from media.codecs import CODECS
+from media.wire import FarSpec
 from tests.bridge.bench.probes import CONDITIONS
 
 SHORT = Options(frames=5, repeats=1)
@@ -31,9 +35,14 @@ async def test_everything_in_the_table_is_measured(tmp_path: Path) -> None:
     assert all(row.encode_us > 0 and row.decode_us > 0 and row.delay_ms >= 0 for row in report.codecs)
     assert len(report.resamplers) == len(RATES_HZ) * (len(RATES_HZ) - 1)
     assert len(CODECS) * (len(PLATFORM_FORMATS) - 1) <= len(report.transcoders) <= len(CODECS) * len(PLATFORM_FORMATS)
-    assert len(said) == len(report.codecs) + len(report.transcoders) + len(report.resamplers)
+    assert [row.dialect for row in report.wrappings] == sorted(AGENTS)
+    assert set(AGENTS) == {
+        name for name, make in DIALECTS.items() if not make(FarSpec(platform="", dialect="")).raw_audio
+    }
+    rows = (report.codecs, report.transcoders, report.resamplers, report.wrappings)
+    assert len(said) == sum(map(len, rows))
     text = markdown(report)
-    widths = {len(head) + 1 for head in (CODEC_HEAD, TRANSCODER_HEAD, RESAMPLER_HEAD)}
+    widths = {len(head) + 1 for head in (CODEC_HEAD, TRANSCODER_HEAD, RESAMPLER_HEAD, WRAPPING_HEAD)}
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == widths
     draw(report, tmp_path / "codecs.png")
     assert (tmp_path / "codecs.png").read_bytes().startswith(b"\x89PNG\r\n")
@@ -61,6 +70,12 @@ def test_a_resampler_keeps_the_band_of_speech_and_nothing_else() -> None:
 def test_a_pair_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="mulaw"):
         transcoder_row(CODECS["PCMU"], "mulaw", 16000, SHORT)
+
+
+def test_what_text_frames_weigh_and_that_they_cost_something() -> None:
+    row = wrapping_row("twilio", SHORT)
+    assert (row.sound_bytes, row.up_us > 0, row.down_us > 0) == (160, True, True)
+    assert min(row.up_bytes, row.down_bytes) > 160 * 4 / 3
 
 
 def test_costs_are_per_frame_and_frames_are_whole() -> None:
