@@ -51,7 +51,11 @@ class TrunkAccount(msgspec.Struct, frozen=True, kw_only=True):
     Empty: addresses in `registrar` and `proxy` are taken as they stand. Replaced by `SetTargets`.
     """
     contact_user: str = ""
-    "User part of our Contact on this trunk. An INVITE to it is of this trunk, whatever its source. Empty: made up."
+    """User part of our Contact where we register; empty: `username`.
+
+    Of several trunks with the same addresses, an INVITE to it is of this one. From other addresses it counts for
+    nothing: it is no secret, and often the number that everybody dials.
+    """
     inbound_username: str = ""
     "A partner without fixed addresses: an INVITE whose From or Authorization bears this name is asked for digest."
     inbound_password: str = ""
@@ -82,9 +86,9 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     tcp_port: int = 5060
     "0: any free port. -1: no TCP."
     tls_port: int = -1
-    "0: any free port. -1: no TLS."
+    "0: any free port. -1: no TLS, neither to be called nor to call."
     tls_certificate: str = ""
-    "PEM file with our certificate and its chain; `tls_key` its key. Both needed to listen."
+    "PEM file with our certificate and its chain; `tls_key` its key. Without them we can call, and not be called."
     tls_key: str = ""
     tls_ca: str = ""
     "PEM file of those whose certificates we believe. Empty: the system's."

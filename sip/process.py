@@ -175,7 +175,7 @@ class Process:
             case m.Stop():
                 self.stop(command.grace_ms)
             case _:
-                self._endpoint.switchboard.perform(command)
+                self._endpoint.perform(command)
 
     # --- the end
 

@@ -18,6 +18,14 @@ from sip.headers import Message, name_and_uri, sdp_of, told_headers
 
 log = logging.getLogger("sip")
 
+TURNED_AWAY = {
+    "": "no trunk has this address",
+    "limit": "more calls in a second than the trunk may bring: 503",
+    "password": "a wrong password for a digest user of ours: 403",
+    "challenge": "asked for its password: 401",
+}
+"Words of the gate (native/gate.c) -> why a request came to nothing."
+
 
 class Line(Protocol):
     """One call at the stack. What it is told to do raises SipError when the stack will not."""
@@ -144,7 +152,16 @@ class Switchboard:
 
     # --- what the stack reports
 
-    def on_incoming(self, line: Line, trunk: str, source: str, invite: Message, replaces: str = "") -> None:
+    def on_incoming(
+        self,
+        line: Line,
+        trunk: str,
+        source: str,
+        invite: Message,
+        *,
+        replaces: str = "",
+        matched_by: Literal["address", "account", "digest"] = "address",
+    ) -> None:
         """`replaces`: the name of our call that this one is to take the place of."""
         self._lines[line.name] = line
         if self._is_leaving:
@@ -164,6 +181,7 @@ class Switchboard:
                 offer=sdp_of(invite),
                 headers=told_headers(invite),
                 replaces=replaces,
+                matched_by=matched_by,
             )
         )
 
@@ -191,9 +209,10 @@ class Switchboard:
         Refusals of ours are among the latter; they are told by other events.
         """
         for row in dropped.splitlines():
-            source, method, count = row.split(" ")
-            why = "no SIP" if method == "garbage" else "no trunk has this address"
-            self.emit(m.Dropped(source=source, method=method, count=int(count), why=why))
+            source, what, count = row.split(" ")
+            method, _, why = what.partition("!")
+            told = "no SIP" if method == "garbage" else TURNED_AWAY.get(why, why)
+            self.emit(m.Dropped(source=source, method=method, count=int(count), why=told))
         for row in refused.splitlines():
             source, sip_call_id, _, status, why = row.split("\t")
             if sip_call_id not in self._settled:

@@ -1,33 +1,47 @@
-"""Who may call us, from where, and when to register again. Pure."""
+"""Who a trunk is: its names, its addresses, and what the stack has to know to tell its calls from others. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
-import random
 import re
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Collection, Iterable
 
 from sip.border import SipError
-from sip.messages import Registration, TrunkAccount
+from sip.messages import Target, TrunkAccount
+from sip.options import EndpointOptions, Transport
 
-LOCAL = TrunkAccount(name="", kind="peer")
+LOCAL = TrunkAccount(name="", kind="peer", keep_alive_s=0)
 "Nobody's trunk: calls to anywhere go out over it when there is no other."
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+"RFC 3261, 19.1.2."
+UNSPECIFIED = frozenset({"", "0.0.0.0", "::"})
+MAX_WORD = 127
+"Characters of a name that the gate can hold (native/ledger.h)."
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-REFUSED = frozenset({401, 403, 404, 407})
-"Answers of a registrar that mean our credentials or our account: waiting does not mend them, an operator does."
-REFUSED_HEAD_START = 3
-"Refused registrations start their back-off here: hammering with a wrong password gets an address banned."
+_URI = re.compile(
+    r"^<?(?P<scheme>sips?):(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?>]+)(?::(?P<port>\d+))?(?P<rest>[^>]*)", re.IGNORECASE
+)
+_TRANSPORT = re.compile(r";transport=(\w+)", re.IGNORECASE)
 
-_URI_HOST = re.compile(r"^sips?:(?:[^@]*@)?(\[[^\]]+\]|[^:;?>]+)", re.IGNORECASE)
+
+# --- URIs
 
 
 def host_of(uri: str) -> str:
     """The host of a SIP URI without brackets; empty if it is none."""
-    found = _URI_HOST.match(uri.strip().lstrip("<"))
-    return found[1].strip("[]") if found else ""
+    found = _URI.match(uri.strip())
+    return found["host"].strip("[]") if found else ""
+
+
+def is_secure(uri: str) -> bool:
+    return uri.strip().lstrip("<").lower().startswith("sips:")
+
+
+def in_uri(host: str) -> str:
+    """An address as the host of a URI."""
+    return f"[{host}]" if ":" in host else host
 
 
 def address_of(source: str) -> str:
@@ -35,14 +49,60 @@ def address_of(source: str) -> str:
     return source.rpartition(":")[0].strip("[]")
 
 
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def target_in(uri: str) -> Target | None:
+    """Where a URI leads that needs no look-up. None when its host is a name."""
+    found = _URI.match(uri.strip())
+    if found is None or not is_address(host := found["host"].strip("[]")):
+        return None
+    named = _TRANSPORT.search(found["rest"])
+    transport = named[1].lower() if named else "udp"
+    if is_secure(uri):
+        transport = "tls"
+    if transport not in DEFAULT_PORTS:
+        return None
+    kind: Transport = transport  # type: ignore[assignment]
+    return Target(address=host, port=int(found["port"] or DEFAULT_PORTS[transport]), transport=kind)
+
+
+def with_transport(uri: str, transport: Transport) -> str:
+    """The same URI, saying how it is reached; so that our Contact is one that can be reached in the same way."""
+    if transport == "udp" or is_secure(uri) or _TRANSPORT.search(uri):
+        return uri
+    head, bracket, tail = uri.partition(">") if uri.startswith("<") else (uri, "", "")
+    base, question, headers = head.partition("?")
+    return f"{base};transport={transport}{question}{headers}{bracket}{tail}"
+
+
+# --- who we are, and whom we dial
+
+
+def host_on(trunk: TrunkAccount, options: EndpointOptions) -> str:
+    """What a partner is told as our address; empty when that depends on the way to it."""
+    host = trunk.public_host or options.public_host or options.host
+    return "" if host in UNSPECIFIED else host
+
+
 def domain_of(trunk: TrunkAccount, host: str) -> str:
     """The host part of our identity towards a trunk; `host`, our own, where nothing better is known."""
-    return trunk.domain or host_of(trunk.registrar) or host
+    return trunk.domain or in_uri(host_of(trunk.registrar) or host)
 
 
 def our_uri(trunk: TrunkAccount, host: str, user: str = "puente") -> str:
     """Who we are towards a trunk. A trunk that knows us by name insists on that name."""
-    return f"sip:{trunk.username or user}@{domain_of(trunk, host)}"
+    scheme = "sips" if is_secure(trunk.registrar) else "sip"
+    return f"{scheme}:{trunk.username or user}@{domain_of(trunk, host)}"
+
+
+def contact_user(trunk: TrunkAccount) -> str:
+    return trunk.contact_user or trunk.username
 
 
 def target_uri(uri: str, domain: str) -> str:
@@ -52,38 +112,75 @@ def target_uri(uri: str, domain: str) -> str:
     return f"sip:{uri}@{domain}"
 
 
-class Sources:
-    """Which trunk an address belongs to: the longest prefix wins."""
+def targets_of(trunk: TrunkAccount) -> tuple[Target, ...]:
+    """Where requests to a trunk go, best first: as looked up, or as its own URIs say."""
+    if trunk.targets:
+        return trunk.targets
+    found = target_in(trunk.proxy) if trunk.proxy else target_in(trunk.registrar)
+    return (found,) if found else ()
 
-    def __init__(self, trunks: Iterable[TrunkAccount]) -> None:
-        self._trunks: dict[Network, str] = {}
-        for trunk in trunks:
-            for source in trunk.sources:
-                self._trunks.setdefault(_network(trunk, source), trunk.name)
-            for uri in (trunk.registrar, trunk.proxy):
-                self.learn(trunk.name, host_of(uri))
 
-    def learn(self, trunk: str, address: str) -> bool:
-        """Adds one address, e.g. where the registrar's name led to. True if it was new."""
-        try:
-            network = ipaddress.ip_network(address)
-        except ValueError:
-            return False
-        if network in self._trunks:
-            return False
-        self._trunks[network] = trunk
-        return True
+def route_of_call(trunk: TrunkAccount, target: Target | None, uri: str, host: str) -> tuple[str, Target | None]:
+    """The request URI of a call, and where it goes (None: where the URI leads). Raises SipError when nobody knows."""
+    domain = trunk.domain or in_uri(host_of(trunk.registrar) or (target.name or target.address if target else host))
+    if target and not trunk.domain and not trunk.registrar and not target.name:
+        domain = f"{domain}:{target.port}"
+    dialled = target_uri(uri, domain)
+    if target is None:
+        leads_to = host_of(trunk.proxy or dialled)
+        if leads_to and not is_address(leads_to):
+            raise SipError(f"no address of {leads_to} is known")
+        return dialled, None
+    if is_secure(dialled) and target.transport != "tls":
+        raise SipError(f"{target} is no way for a sips URI")
+    return with_transport(dialled, target.transport), target
 
-    def trunk_of(self, address: str) -> str | None:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        matching = [network for network in self._trunks if ip in network]
-        return self._trunks[max(matching, key=lambda network: network.prefixlen)] if matching else None
 
-    def networks(self) -> list[str]:
-        return [str(network) for network in self._trunks]
+def hop(target: Target | None, host: str) -> str:
+    """A next hop in the words of native/hop.h; `host` is what this partner knows us by."""
+    where = f"{target.transport} {target.address} {target.port} {target.name or '-'}" if target else "- - 0 -"
+    return f"{where} {host or '-'}"
+
+
+# --- what the gate is told
+
+
+def check(trunk: TrunkAccount) -> None:
+    """Raises SipError naming what of a trunk the stack can not work with."""
+    for source in trunk.sources:
+        _network(trunk, source)
+    words = (trunk.public_host, contact_user(trunk), trunk.inbound_username, trunk.inbound_password)
+    if any(len(word.encode()) > MAX_WORD or re.search(r"[\t\r\n]", word) for word in words):
+        raise SipError(f"trunk {trunk.name}: a host, user or inbound password is longer than {MAX_WORD} characters")
+    for target in trunk.targets:
+        if not is_address(target.address):
+            raise SipError(f"trunk {trunk.name}: target {target.address!r} is no address")
+    if trunk.kind == "register" and not host_of(trunk.registrar):
+        raise SipError(f"trunk {trunk.name}: Invalid URI: the registrar is {trunk.registrar!r}")
+
+
+def networks_of(trunk: TrunkAccount, addresses: Iterable[str] = ()) -> list[str]:
+    """Where requests of a trunk may come from, each once: its sources, where its URIs lead, and its targets.
+
+    `addresses`: more of them, e.g. of targets that it had until just now.
+    """
+    own = (host_of(trunk.registrar), host_of(trunk.proxy), *(target.address for target in trunk.targets), *addresses)
+    found = [_network(trunk, source) for source in trunk.sources]
+    found += [ipaddress.ip_network(address) for address in own if is_address(address)]
+    return [str(network) for network in dict.fromkeys(found)]
+
+
+def gate_line(account: int, trunk: TrunkAccount, host: str) -> str:
+    """One trunk in the words of native/ledger.h."""
+    has_digest = bool(trunk.inbound_username and trunk.inbound_password)
+    user, password = (trunk.inbound_username, trunk.inbound_password) if has_digest else ("", "")
+    user_of_contact = contact_user(trunk) if trunk.kind == "register" else ""
+    return "\t".join((str(account), f"{trunk.calls_per_s:.3f}", host, user_of_contact, user, password))
+
+
+def needs(trunk: TrunkAccount, transports: Collection[str]) -> str:
+    """The transport that a trunk's targets want and the stack has not; empty if there is none."""
+    return next((one.transport for one in targets_of(trunk) if one.transport not in transports), "")
 
 
 def _network(trunk: TrunkAccount, source: str) -> Network:
@@ -91,73 +188,3 @@ def _network(trunk: TrunkAccount, source: str) -> Network:
         return ipaddress.ip_network(source, strict=False)
     except ValueError:
         raise SipError(f"trunk {trunk.name}: source {source!r} is no address or CIDR range") from None
-
-
-def retry_in(failures: int, first_s: float, roll: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before registering again after so many failures in a row (RFC 5626, 4.5)."""
-    return min(60.0, 2.0 ** min(failures - 1, 6)) * first_s * (0.5 + roll() / 2)
-
-
-class Registrar:
-    """Keeps one trunk registered: tells what the answers to our REGISTERs mean, and tries again after failures."""
-
-    def __init__(
-        self,
-        trunk: TrunkAccount,
-        register: Callable[[], None],
-        emit: Callable[[Registration], None],
-        later: Callable[[float, Callable[[], None]], object],
-        roll: Callable[[], float] = random.random,
-    ) -> None:
-        """`register` sends one and may raise SipError; the stack refreshes a registration that stands by itself."""
-        self._trunk, self._register, self._emit, self._later, self._roll = trunk, register, emit, later, roll
-        self._failures = 0
-        self._is_leaving = False
-        self.is_registered = False
-        "As far as the registrar has told us: true until it has confirmed that we left."
-
-    def leave(self) -> None:
-        """The registration is given back: nothing is to be tried again."""
-        self._is_leaving = True
-
-    def on_answer(self, status: int, reason: str, expires_s: int) -> None:
-        self.is_registered = status // 100 == 2 and expires_s > 0
-        if self.is_registered:
-            self._failures = 0
-            self._tell("registered", status, reason, expires_s=expires_s)
-        elif self._is_leaving:
-            self._tell("unregistered", status, reason)
-        else:
-            refused = status in REFUSED or status >= 600
-            self._failures = max(self._failures + 1, REFUSED_HEAD_START if refused else 1)
-            wait_s = round(retry_in(self._failures, self._trunk.retry_s, self._roll), 1)
-            self._later(wait_s, self._try_again)
-            self._tell("refused" if refused else "unreachable", status, reason, retry_in_s=wait_s)
-
-    def _try_again(self) -> None:
-        if self._is_leaving:
-            return
-        try:
-            self._register()
-        except SipError as error:  # e.g. the registrar's name does not resolve just now
-            self.on_answer(503, str(error), 0)
-
-    def _tell(
-        self,
-        state: Literal["registered", "refused", "unreachable", "unregistered"],
-        status: int,
-        reason: str,
-        *,
-        expires_s: int = 0,
-        retry_in_s: float = 0.0,
-    ) -> None:
-        self._emit(
-            Registration(
-                trunk=self._trunk.name,
-                state=state,
-                status=status,
-                reason=reason,
-                expires_s=expires_s,
-                retry_in_s=retry_in_s,
-            )
-        )

@@ -51,7 +51,7 @@ ABSENT = (
 CONFIGURE = ("--enable-epoll", "--enable-ext-sound", *(f"--disable-{part}" for part in ABSENT))
 "Good for upstream's tree and for Debian's, where the sources of most of these are not even there."
 
-OURS = ("gate", "ledger", "nomedia")
+OURS = ("gate", "ledger", "digest", "hop", "courier", "certificate", "dialog", "nomedia")
 OUR_CFLAGS = (
     "-std=gnu11",
     "-O2",
@@ -73,8 +73,15 @@ LINK = (
     "-Wl,--as-needed",
     "-Wl,--gc-sections",
     "-Wl,--wrap=pjsip_inv_verify_request3",
+    "-Wl,--wrap=pjsip_endpt_send_request_stateless",
+    "-Wl,--wrap=pjsip_endpt_resolve",
+    "-Wl,--wrap=pjsip_replaces_verify_request",
+    "-Wl,--wrap=pjsip_timer_handle_refresh_error",
 )
-"The C++ run-time goes into the wheel, so that it runs where there is an older one. --wrap: see nomedia.c."
+"""The C++ run-time goes into the wheel, so that it runs where there is an older one.
+
+--wrap: see nomedia.c, hop.c and dialog.c.
+"""
 
 UDP_TRANSPORT = "pjsip/src/pjsip/sip_transport_udp.c"
 SMALLEST_DATAGRAM = "MIN_SIZE = 32"

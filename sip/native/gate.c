@@ -3,11 +3,12 @@
  *
  *     request from the wire
  *        |
- *     admission (before the message log)   unknown source -> dropped without an answer, counted
- *        |
+ *     admission (before the message log)   unknown source -> dropped without an answer, counted; who claims to be a
+ *        |                                 digest user -> 401, 403; a trunk's calls above its limit -> 503
  *     PJSIP transactions
  *        |
- *     manners (before the dialogs)         unknown method -> 405; OPTIONS inside a dialog -> 200; INFO -> see there
+ *     manners (before the dialogs)         unknown method -> 405; OPTIONS inside a dialog -> 200; INFO -> see there;
+ *        |                                 REFER -> dialog.c
  *        |
  *     PJSIP dialogs, PJSUA
  *        |
@@ -18,8 +19,13 @@
  */
 #include "gate.h"
 #include "ledger.h"
+#include "dialog.h"
+#include "digest.h"
+#include "hop.h"
+#include "courier.h"
 
 #include <pjlib.h>
+#include <pjsip_ua.h>
 
 #include <stddef.h>
 #include <stdio.h>
@@ -36,25 +42,137 @@ static pjsip_dialog *dialog_of(const pjsip_rx_data *rdata, pj_bool_t locked)
     return pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag, &rdata->msg_info.from->tag, locked);
 }
 
-static pj_bool_t admission_on_rx_request(pjsip_rx_data *rdata)
+static int matched_account = PUENTE_NOBODY;
+static const char *matched_by = "";
+
+int puente_gate_matched(const char **by)
+{
+    if (by)
+        *by = matched_by;
+    return matched_account;
+}
+
+/* A request again, or one that is about another that we have (CANCEL, and the ACK of a refusal). */
+static pj_bool_t has_transaction(pjsip_rx_data *rdata)
+{
+    const pjsip_method *method = &rdata->msg_info.msg->line.req.method;
+    pjsip_transaction *tsx;
+    pj_str_t key;
+
+    if (method->id != PJSIP_INVITE_METHOD && method->id != PJSIP_CANCEL_METHOD && method->id != PJSIP_ACK_METHOD)
+        return PJ_FALSE;
+    if (pjsip_tsx_create_key(rdata->tp_info.pool, &key, PJSIP_ROLE_UAS, pjsip_get_invite_method(), rdata) != PJ_SUCCESS)
+        return PJ_FALSE;
+    tsx = pjsip_tsx_layer_find_tsx(&key, PJ_FALSE);
+    return tsx != NULL;
+}
+
+static pj_bool_t is_noting = PJ_TRUE;
+
+/* Answers, without writing it down as a refusal of its own: what is counted is told once a second. */
+static void turn_away(pjsip_rx_data *rdata, int status, const pjsip_hdr *headers, const char *why)
 {
     const pj_str_t *method = &rdata->msg_info.msg->line.req.method.name;
-    const pj_sockaddr *from = &rdata->pkt_info.src_addr;
-    pjsip_transport *tp = rdata->tp_info.transport;
+    char counted[PUENTE_METHOD_LEN];
 
-    if (puente_is_admitted(pj_sockaddr_get_addr(from), pj_sockaddr_get_addr_len(from)))
-        return PJ_FALSE;
-    /*
-     * A dialog is bound to its identifiers, not to an address (RFC 3261 12): without Record-Route the BYE comes
-     * straight from the far phone. Who knows Call-ID and both tags belongs to the call.
-     */
-    if (dialog_of(rdata, PJ_FALSE))
-        return PJ_FALSE;
+    snprintf(counted, sizeof(counted), "%.*s!%s", (int)method->slen, method->ptr, why);
+    puente_count_dropped(rdata->pkt_info.src_name, rdata->pkt_info.src_port, counted, strlen(counted));
+    is_noting = PJ_FALSE;
+    pjsip_endpt_respond_stateless(endpoint, rdata, status, NULL, headers, NULL);
+    is_noting = PJ_TRUE;
+}
+
+static void drop(pjsip_rx_data *rdata)
+{
+    const pj_str_t *method = &rdata->msg_info.msg->line.req.method.name;
+    pjsip_transport *tp = rdata->tp_info.transport;
 
     puente_count_dropped(rdata->pkt_info.src_name, rdata->pkt_info.src_port, method->ptr, (size_t)method->slen);
     /* Silence on a connection would keep it open for nothing; closed once this packet has been dealt with. */
     if ((tp->flag & PJSIP_TRANSPORT_DATAGRAM) == 0 && tp->dir == PJSIP_TP_DIR_INCOMING)
         pjsip_transport_shutdown(tp);
+}
+
+static long now_ms(void)
+{
+    pj_time_val now;
+
+    pj_gettickcount(&now);
+    return PJ_TIME_VAL_MSEC(now);
+}
+
+/* An INVITE from nowhere: whose it is by its password. PJ_TRUE: it has been answered, or is to have no answer. */
+static pj_bool_t admit_by_digest(pjsip_rx_data *rdata, const pj_sockaddr *from)
+{
+    puente_trunk trunk;
+    pjsip_hdr headers;
+    puente_proof proof = puente_prove(rdata, &trunk);
+
+    if (proof == PUENTE_PROVEN) {
+        matched_account = trunk.account;
+        matched_by = "digest";
+        return PJ_FALSE;
+    }
+    if (proof == PUENTE_STRANGER || !puente_take_answer(pj_sockaddr_get_addr(from), pj_sockaddr_get_addr_len(from),
+                                                        proof != PUENTE_UNPROVEN, now_ms())) {
+        drop(rdata);
+    } else if (proof == PUENTE_DISPROVEN) {
+        turn_away(rdata, 403, NULL, "password");
+    } else {
+        pj_list_init(&headers);
+        pj_list_push_back(&headers, puente_challenge(rdata, &trunk, proof == PUENTE_STALE));
+        turn_away(rdata, 401, &headers, "challenge");
+    }
+    return PJ_TRUE;
+}
+
+/* Whether a trunk's new call is too many in this second. */
+static pj_bool_t is_above_limit(pjsip_rx_data *rdata)
+{
+    pjsip_hdr headers;
+
+    if (matched_account < 0 || puente_take_call(matched_account, now_ms()))
+        return PJ_FALSE;
+    pj_list_init(&headers);
+    pj_list_push_back(&headers, (pjsip_hdr *)pjsip_retry_after_hdr_create(rdata->tp_info.pool, 1));
+    turn_away(rdata, 503, &headers, "limit");
+    return PJ_TRUE;
+}
+
+static pj_str_t user_of(const pjsip_uri *uri)
+{
+    const pjsip_uri *inner = (const pjsip_uri *)pjsip_uri_get_uri(uri);
+    const pj_str_t none = {NULL, 0};
+
+    return PJSIP_URI_SCHEME_IS_SIP(inner) || PJSIP_URI_SCHEME_IS_SIPS(inner) ? ((const pjsip_sip_uri *)inner)->user
+                                                                             : none;
+}
+
+static pj_bool_t admission_on_rx_request(pjsip_rx_data *rdata)
+{
+    const pjsip_msg *msg = rdata->msg_info.msg;
+    const pj_sockaddr *from = &rdata->pkt_info.src_addr;
+    const pj_bool_t is_call = msg->line.req.method.id == PJSIP_INVITE_METHOD && rdata->msg_info.to->tag.slen == 0;
+    const pj_str_t user = user_of(msg->line.req.uri);
+    puente_trunk claimed;
+    bool by_user;
+
+    matched_account = puente_trunk_at(pj_sockaddr_get_addr(from), pj_sockaddr_get_addr_len(from), user.ptr,
+                                      (size_t)user.slen, &by_user);
+    matched_by = by_user ? "account" : "address";
+    if (matched_account != PUENTE_NOBODY)
+        return is_call && !has_transaction(rdata) && is_above_limit(rdata);
+    /*
+     * A dialog is bound to its identifiers, not to an address (RFC 3261 12): without Record-Route the BYE comes
+     * straight from the far phone. Who knows Call-ID and both tags belongs to the call. The same for who knows the
+     * branch of an INVITE: so the calls of a trunk that is gone go on to their end.
+     */
+    if (dialog_of(rdata, PJ_FALSE) || has_transaction(rdata))
+        return PJ_FALSE;
+    if (is_call)
+        return admit_by_digest(rdata, from) || is_above_limit(rdata);
+    if (msg->line.req.method.id != PJSIP_ACK_METHOD || !puente_claims(rdata, &claimed)) /* the ACK of our 401 */
+        drop(rdata);
     return PJ_TRUE;
 }
 
@@ -75,7 +193,7 @@ static pj_status_t admission_on_tx_response(pjsip_tx_data *tdata)
     char reason[PUENTE_REASON_LEN];
     puente_refused entry;
 
-    if (msg->line.status.code < 400 || !cseq || !call_id || cseq->method.id != PJSIP_INVITE_METHOD)
+    if (!is_noting || msg->line.status.code < 400 || !cseq || !call_id || cseq->method.id != PJSIP_INVITE_METHOD)
         return PJ_SUCCESS;
     if (tdata->mod_data[admission.id]) /* a retransmission sends the same tdata again */
         return PJ_SUCCESS;
@@ -195,19 +313,49 @@ static pj_bool_t is_application(const pjsip_msg_body *body, const pj_str_t *subt
            pj_stricmp(&body->content_type.subtype, subtype) == 0;
 }
 
+static pj_bool_t is_digit(const char *at, const char *end)
+{
+    return at != end && *at && strchr("0123456789*#ABCDabcd", *at);
+}
+
+static const char *skip_blanks(const char *at, const char *end)
+{
+    while (at != end && pj_isspace(*at))
+        ++at;
+    return at;
+}
+
+/* Where the digit of application/dtmf-relay stands: behind `Signal=`, however that is written. `end`: there is none. */
+static const char *signal_of(const char *at, const char *end)
+{
+    static const char KEY[] = "signal";
+    const pj_ssize_t key_len = sizeof(KEY) - 1;
+
+    for (; end - at > key_len; ++at) {
+        const char *sign;
+
+        if (pj_ansi_strnicmp(at, KEY, key_len) != 0)
+            continue;
+        sign = skip_blanks(at + key_len, end);
+        if (sign != end && *sign == '=')
+            return skip_blanks(sign + 1, end);
+    }
+    return end;
+}
+
 /*
- * application/dtmf holds a bare digit, which PJSUA tells the application about and then answers with 500. As dtmf-relay
- * it gets its 200. The application reads the message as it came: of what is written here only the form counts.
+ * application/dtmf holds a bare digit, which PJSUA tells the application about and then answers with 500; in dtmf-relay
+ * it knows but one way to write the lines. Written anew both get their 200. The application reads the message as it
+ * came: of what is written here only the form counts.
  */
 static pj_bool_t relay_digit(pjsip_rx_data *rdata, pjsip_msg_body *body)
 {
     static const char TEXT[] = "Signal=%c\r\nDuration=160\r\n";
-    const char *digit = (const char *)body->data, *end = digit + body->len;
+    const char *data = (const char *)body->data, *end = data + body->len;
+    const char *digit = is_application(body, &DTMF) ? skip_blanks(data, end) : signal_of(data, end);
     char *text;
 
-    while (digit != end && pj_isspace(*digit))
-        ++digit;
-    if (digit == end || !strchr("0123456789*#ABCDabcd", *digit))
+    if (!is_digit(digit, end))
         return answer_in_dialog(rdata, 400, NULL);
     text = (char *)pj_pool_alloc(rdata->tp_info.pool, sizeof(TEXT));
     body->len = (unsigned)snprintf(text, sizeof(TEXT), TEXT, *digit);
@@ -225,9 +373,7 @@ static pj_bool_t answer_info(pjsip_rx_data *rdata)
 
     if (!body || body->len == 0)
         return answer_in_dialog(rdata, 200, NULL); /* a sign of life (RFC 2976 2.2) */
-    if (is_application(body, &DTMF_RELAY))
-        return PJ_FALSE;
-    if (is_application(body, &DTMF))
+    if (is_application(body, &DTMF_RELAY) || is_application(body, &DTMF))
         return relay_digit(rdata, body);
     accept = pjsip_accept_hdr_create(rdata->tp_info.pool);
     pj_strdup2(rdata->tp_info.pool, &accept->values[accept->count++], "application/dtmf-relay");
@@ -249,6 +395,8 @@ static pj_bool_t manners_on_rx_request(pjsip_rx_data *rdata)
             return answer_options(rdata);
         if (pjsip_method_cmp(method, &INFO) == 0)
             return answer_info(rdata);
+        if (pjsip_method_cmp(method, pjsip_get_refer_method()) == 0)
+            return puente_take_refer(rdata);
     }
     if (method->id == PJSIP_ACK_METHOD ||
         pjsip_endpt_has_capability(endpoint, PJSIP_H_ALLOW, NULL, &method->name))
@@ -314,9 +462,15 @@ pj_status_t puente_gate_start(pjsip_endpoint *endpt)
         if (modules[i]->id < 0)
             status = pjsip_endpt_register_module(endpt, modules[i]);
     }
+    if (status == PJ_SUCCESS)
+        status = puente_dialog_start(endpt);
     /* PJSUA says 200 to instant messages and presence subscriptions, which nobody here would ever read or serve. */
     withdraw("MESSAGE");
     withdraw("SUBSCRIBE");
+    if (status == PJ_SUCCESS)
+        status = puente_hop_start(endpt);
+    if (status == PJ_SUCCESS)
+        status = puente_courier_start(endpt);
     if (status == PJ_SUCCESS)
         status = pjsip_tpmgr_set_drop_data_cb(pjsip_endpt_get_tpmgr(endpt), &on_rx_dropped);
     return status;

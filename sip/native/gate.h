@@ -12,6 +12,12 @@ PJ_BEGIN_DECL
 /* Puts the gate into the endpoint, once per endpoint. From then on nobody may come in who was not admitted. */
 pj_status_t puente_gate_start(pjsip_endpoint *endpt);
 
+/*
+ * While an INVITE is being taken in: the account whose trunk it is of, or one of ledger.h's negative words; `by` becomes
+ * how that was found out: address, account (the user of its request URI) or digest.
+ */
+int puente_gate_matched(const char **by);
+
 PJ_END_DECL
 
 #endif

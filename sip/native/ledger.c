@@ -1,5 +1,5 @@
 /*
- * Nothing here allocates, and every table says what it left out. One lock guards all three; no function of PJSIP is
+ * Nothing here allocates, and every table says what it left out. One lock guards all; no function of PJSIP is
  * called while it is held, so it can take part in no deadlock. It is a static pthread mutex because it then outlives
  * any endpoint: PJSUA may be destroyed and created again in one process.
  */
@@ -12,7 +12,10 @@
 #include <string.h>
 
 #define MAX_NETWORKS 1024
-#define MAX_NETWORK_TEXT (INET6_ADDRSTRLEN + 4) /* with /128 */
+#define MAX_NETWORK_TEXT (INET6_ADDRSTRLEN + 16) /* with /128 and an account */
+#define MAX_STRANGERS 256
+#define ANSWERS_PER_S 10.0      /* to one stranger */
+#define ALL_ANSWERS_PER_S 100.0 /* to all of them; once for those with and once for those without proof */
 #define MAX_DROPPED 256
 #define MAX_REFUSED 256
 
@@ -21,12 +24,31 @@ typedef struct network
 {
     unsigned char address[16];
     unsigned prefix_bits;
+    int account;
 } network;
+
+/* Tokens that come back with time, up to those of one second but never less than one. */
+typedef struct bucket
+{
+    double tokens;
+    long filled_ms;
+} bucket;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static network networks[MAX_NETWORKS];
+static network networks[MAX_NETWORKS]; /* longest prefix first */
 static unsigned network_count;
+
+static puente_trunk trunks[PUENTE_MAX_TRUNKS];
+static unsigned trunk_count;
+static bucket calls[PUENTE_MAX_TRUNKS]; /* by account: a reload empties none */
+
+static struct stranger
+{
+    unsigned char address[16];
+    bucket answers;
+} strangers[MAX_STRANGERS]; /* by a hash of the address; who comes later takes the place */
+static bucket answers_to_all[2];
 
 static puente_dropped dropped[MAX_DROPPED];
 static unsigned dropped_count;
@@ -48,8 +70,16 @@ static bool parse_network(char *text, network *out)
 {
     struct in_addr ipv4;
     long bits, widest = 128;
-    char *end, *slash = strchr(text, '/');
+    char *end, *slash, *account = strchr(text, ' ');
 
+    out->account = PUENTE_NO_ACCOUNT;
+    if (account) {
+        *account++ = '\0';
+        out->account = (int)strtol(account, &end, 10);
+        if (end == account || *end || out->account < 0 || out->account >= PUENTE_MAX_TRUNKS)
+            return false;
+    }
+    slash = strchr(text, '/');
     if (slash)
         *slash++ = '\0';
     if (inet_pton(AF_INET, text, &ipv4) == 1) {
@@ -77,6 +107,17 @@ static bool contains(const network *net, const unsigned char address[16])
     return rest == 0 || ((net->address[bytes] ^ address[bytes]) >> (8 - rest)) == 0;
 }
 
+/* In its place among those that have been parsed: behind all whose prefix is as long, so that the first named wins. */
+static void insert_network(network *list, unsigned count, const network *one)
+{
+    unsigned at = count;
+
+    while (at > 0 && list[at - 1].prefix_bits < one->prefix_bits)
+        --at;
+    memmove(&list[at + 1], &list[at], (count - at) * sizeof(*list));
+    list[at] = *one;
+}
+
 int puente_admit(const char *text)
 {
     static network parsed[MAX_NETWORKS]; /* under the lock, like the list it becomes */
@@ -87,14 +128,17 @@ int puente_admit(const char *text)
     while (good && *text) {
         char line[MAX_NETWORK_TEXT];
         size_t len = strcspn(text, "\n");
+        network one;
 
         if (len > 0) {
             good = len < sizeof(line) && count < MAX_NETWORKS;
             if (good) {
                 memcpy(line, text, len);
                 line[len] = '\0';
-                good = parse_network(line, &parsed[count++]);
+                good = parse_network(line, &one);
             }
+            if (good)
+                insert_network(parsed, count++, &one);
         }
         text += len + (text[len] == '\n');
     }
@@ -106,23 +150,192 @@ int puente_admit(const char *text)
     return good ? (int)count : -1;
 }
 
-bool puente_is_admitted(const void *address, size_t len)
+/* The next field of a line of text; false if it does not fit. */
+static bool take_field(const char **text, char *out, size_t size)
+{
+    size_t len = strcspn(*text, "\t\n");
+
+    if (len >= size)
+        return false;
+    memcpy(out, *text, len);
+    out[len] = '\0';
+    *text += len + ((*text)[len] == '\t');
+    return true;
+}
+
+int puente_set_trunks(const char *text)
+{
+    static puente_trunk parsed[PUENTE_MAX_TRUNKS];
+    unsigned count = 0;
+    bool good = true;
+
+    pthread_mutex_lock(&lock);
+    while (good && *text) {
+        char account[16], calls_per_s[32];
+        puente_trunk *one = &parsed[count];
+
+        good = count < PUENTE_MAX_TRUNKS && take_field(&text, account, sizeof(account)) &&
+               take_field(&text, calls_per_s, sizeof(calls_per_s)) && take_field(&text, one->host, PUENTE_WORD_LEN) &&
+               take_field(&text, one->contact_user, PUENTE_WORD_LEN) &&
+               take_field(&text, one->digest_user, PUENTE_WORD_LEN) &&
+               take_field(&text, one->password, PUENTE_WORD_LEN) && (*text == '\n' || *text == '\0');
+        if (good) {
+            one->account = atoi(account);
+            one->calls_per_s = atof(calls_per_s);
+            good = one->account >= 0 && one->account < PUENTE_MAX_TRUNKS;
+            ++count;
+            text += *text == '\n';
+        }
+    }
+    if (good) {
+        memcpy(trunks, parsed, count * sizeof(*parsed));
+        trunk_count = count;
+    }
+    memset(parsed, 0, sizeof(parsed)); /* passwords are kept once */
+    pthread_mutex_unlock(&lock);
+    return good ? (int)count : -1;
+}
+
+static const puente_trunk *find_trunk(int account)
+{
+    unsigned i;
+
+    for (i = 0; i < trunk_count; ++i) {
+        if (trunks[i].account == account)
+            return &trunks[i];
+    }
+    return NULL;
+}
+
+static bool is_word(const char *word, const char *text, size_t len)
+{
+    return len > 0 && strlen(word) == len && memcmp(word, text, len) == 0;
+}
+
+static bool map_address(unsigned char out[16], const void *address, size_t len)
+{
+    if (len == 4)
+        map_ipv4(out, address);
+    else if (len == 16)
+        memcpy(out, address, 16);
+    else
+        return false;
+    return true;
+}
+
+int puente_trunk_at(const void *address, size_t len, const char *user, size_t user_len, bool *by_user)
 {
     unsigned char mapped[16];
+    int found = PUENTE_NOBODY;
+    unsigned i;
+
+    *by_user = false;
+    if (!map_address(mapped, address, len))
+        return found;
+    pthread_mutex_lock(&lock);
+    for (i = 0; i < network_count && !*by_user; ++i) {
+        const puente_trunk *trunk;
+
+        if (!contains(&networks[i], mapped))
+            continue;
+        if (found == PUENTE_NOBODY)
+            found = networks[i].account;
+        trunk = find_trunk(networks[i].account);
+        if (trunk && is_word(trunk->contact_user, user, user_len)) {
+            found = trunk->account;
+            *by_user = true;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+bool puente_is_admitted(const void *address, size_t len)
+{
+    bool by_user;
+
+    return puente_trunk_at(address, len, NULL, 0, &by_user) != PUENTE_NOBODY;
+}
+
+bool puente_trunk_of(int account, puente_trunk *out)
+{
+    const puente_trunk *found;
+
+    pthread_mutex_lock(&lock);
+    found = find_trunk(account);
+    if (found)
+        *out = *found;
+    pthread_mutex_unlock(&lock);
+    return found != NULL;
+}
+
+bool puente_trunk_of_user(const char *user, size_t len, puente_trunk *out)
+{
     bool found = false;
     unsigned i;
 
-    if (len == 4)
-        map_ipv4(mapped, address);
-    else if (len == sizeof(mapped))
-        memcpy(mapped, address, sizeof(mapped));
-    else
-        return false;
     pthread_mutex_lock(&lock);
-    for (i = 0; i < network_count && !found; ++i)
-        found = contains(&networks[i], mapped);
+    for (i = 0; i < trunk_count && !found; ++i) {
+        found = is_word(trunks[i].digest_user, user, len);
+        if (found)
+            *out = trunks[i];
+    }
     pthread_mutex_unlock(&lock);
     return found;
+}
+
+/* ---- how much of it -------------------------------------------------------------------------------------------- */
+
+static bool take_token(bucket *from, double per_s, long now_ms)
+{
+    double most = per_s < 1.0 ? 1.0 : per_s;
+
+    if (from->filled_ms == 0)
+        from->tokens = most;
+    else if (now_ms > from->filled_ms)
+        from->tokens += per_s * (double)(now_ms - from->filled_ms) / 1000.0;
+    if (from->tokens > most)
+        from->tokens = most;
+    from->filled_ms = now_ms;
+    if (from->tokens < 1.0)
+        return false;
+    from->tokens -= 1.0;
+    return true;
+}
+
+bool puente_take_call(int account, long now_ms)
+{
+    const puente_trunk *trunk;
+    bool good;
+
+    pthread_mutex_lock(&lock);
+    trunk = find_trunk(account);
+    good = !trunk || trunk->calls_per_s <= 0.0 || take_token(&calls[account], trunk->calls_per_s, now_ms);
+    pthread_mutex_unlock(&lock);
+    return good;
+}
+
+bool puente_take_answer(const void *address, size_t len, bool has_proof, long now_ms)
+{
+    struct stranger *one;
+    unsigned char mapped[16];
+    unsigned i, hash = 5381;
+    bool good;
+
+    if (!map_address(mapped, address, len))
+        return false;
+    for (i = 0; i < sizeof(mapped); ++i)
+        hash = hash * 33 + mapped[i];
+    pthread_mutex_lock(&lock);
+    one = &strangers[hash % MAX_STRANGERS];
+    if (memcmp(one->address, mapped, sizeof(mapped)) != 0) {
+        memcpy(one->address, mapped, sizeof(mapped));
+        one->answers.filled_ms = 0;
+    }
+    good = take_token(&one->answers, ANSWERS_PER_S, now_ms) &&
+           take_token(&answers_to_all[has_proof], ALL_ANSWERS_PER_S, now_ms);
+    pthread_mutex_unlock(&lock);
+    return good;
 }
 
 /* ---- who was dropped ------------------------------------------------------------------------------------------- */

@@ -8,6 +8,9 @@
 #include <pjsua-lib/pjsua_internal.h>
 #include "gate.h"
 #include "ledger.h"
+#include "dialog.h"
+#include "courier.h"
+#include "certificate.h"
 %}
 %inline %{
 /* The negotiated SDP of a call as text; which: 0 local, 1 remote. Empty if there is none. */
@@ -86,5 +89,104 @@ std::string puenteGateTakeRefused()
         lines += std::string(entry.source) + '\t' + entry.call_id + '\t' + entry.method + '\t' +
                  std::to_string(entry.status) + '\t' + entry.reason + '\n';
     return lines;
+}
+
+/* Answers the REFER that waits in a call. 0, or PJSIP's status. */
+int puenteAnswerRefer(int call_id, int status) { return puente_answer_refer(call_id, status); }
+
+/* To be asked when a call comes in: which call it is to take the place of (RFC 3891). -1: of none. */
+int puenteReplacedCall() { return puente_replaced_call(); }
+
+/* The call that is in the dialog of these identifiers (RFC 3261 12), -1 if there is none. */
+int puenteFindCall(std::string sip_call_id, std::string local_tag, std::string remote_tag)
+{
+    pj_str_t id = pj_str((char *)sip_call_id.c_str()), local = pj_str((char *)local_tag.c_str()),
+             remote = pj_str((char *)remote_tag.c_str());
+    pjsip_dialog *dialog = pjsip_ua_find_dialog(&id, &local, &remote, PJ_FALSE);
+    const pjsua_call *call = dialog ? (const pjsua_call *)dialog->mod_data[pjsua_var.mod.id] : NULL;
+    return call ? call->index : -1;
+}
+
+/* The Replaces header by which somebody else can take the place of a call at its peer (RFC 3891); "" if it is gone. */
+std::string puenteReplacesOf(int call_id)
+{
+    if (call_id < 0 || call_id >= (int)pjsua_var.ua_cfg.max_calls) return "";
+    const pjsip_inv_session *inv = pjsua_var.calls[call_id].inv;
+    if (!inv || !inv->dlg) return "";
+    const pj_str_t *id = &inv->dlg->call_id->id, *theirs = &inv->dlg->remote.info->tag,
+                   *ours = &inv->dlg->local.info->tag;
+    return std::string(id->ptr, id->slen) + ";to-tag=" + std::string(theirs->ptr, theirs->slen) +
+           ";from-tag=" + std::string(ours->ptr, ours->slen);
+}
+
+/* The trunks behind the admitted addresses: one per line, fields with tabs between (ledger.h). How many; -1: nonsense. */
+int puenteGateTrunks(std::string text) { return puente_set_trunks(text.c_str()); }
+
+/* While an INVITE is taken in: the account whose trunk it is of; negative: nobody's in particular. */
+int puenteGateMatched() { return puente_gate_matched(NULL); }
+
+/* How that was found out: address, account or digest. */
+std::string puenteGateMatchedBy()
+{
+    const char *by;
+    puente_gate_matched(&by);
+    return by;
+}
+
+/* Calls that stand or ring on one account. */
+int puenteCallsOf(int account)
+{
+    int count = 0;
+    PJSUA_LOCK();
+    for (unsigned i = 0; i < pjsua_var.ua_cfg.max_calls; ++i)
+        count += pjsua_var.calls[i].inv && pjsua_var.calls[i].acc_id == account;
+    PJSUA_UNLOCK();
+    return count;
+}
+
+/* Sends a request of ours (text, without Via) to one address; there will be a reply of that number. 0: it is on its way. */
+int puenteSend(int number, std::string request, std::string hop, std::string username, std::string password,
+               std::string realm, int timeout_ms)
+{
+    puente_letter letter = {number, request.c_str(), hop.c_str(), username.c_str(), password.c_str(), realm.c_str(),
+                            timeout_ms};
+    return puente_send_letter(&letter);
+}
+
+/* The oldest reply: `number status took_us answered`, reason, then the message behind a newline each. Empty: none. */
+std::string puenteTakeReply()
+{
+    puente_reply *reply = puente_take_reply();
+    if (!reply) return "";
+    std::string text = std::to_string(reply->number) + ' ' + std::to_string(reply->status) + ' ' +
+                       std::to_string(reply->took_us) + ' ' + std::to_string(reply->answered) + '\n' + reply->reason +
+                       '\n' + std::string(reply->message ? reply->message : "", reply->len);
+    puente_free_reply(reply);
+    return text;
+}
+
+/* Connections of ours that have ended or failed: lines `address:port transport certificate reason`, tabs between. */
+std::string puenteTakeLosses()
+{
+    std::string lines;
+    puente_loss loss;
+    while (puente_take_loss(&loss))
+        lines += std::string(loss.source) + '\t' + loss.transport + '\t' + std::to_string(loss.certificate) + '\t' +
+                 loss.reason + '\n';
+    return lines;
+}
+
+/* Keeps the connection to that hop open for an account; an empty hop lets go of it. */
+int puenteHold(int account, std::string hop) { return puente_hold(account, hop.c_str()); }
+
+/* A newline to that hop, to keep a NAT open. 0, or PJSIP's status. */
+int puenteKeepAlive(std::string hop) { return puente_keep_alive(hop.c_str()); }
+
+/* What is wrong with a certificate's files, in words that follow its name. Empty: nothing. */
+std::string puenteCertificateProblem(std::string certificate, std::string key)
+{
+    char text[200];
+    puente_examine_certificate(certificate.c_str(), key.c_str(), text, sizeof(text));
+    return text;
 }
 %}

@@ -1,8 +1,8 @@
 """PJSUA2 behind one face: commands become its calls, its callbacks become our events.
 
-    commands -> Endpoint.switchboard    \\                     / Leg      one call
+    commands -> Endpoint.perform        \\                     / Leg      one call
                 Endpoint.pump            > PJSUA2, no thread  <  Account  one trunk, or the nameless local one
-    events   <- emit()                  /                     \\ Stack    which account an INVITE is for
+    events   <- emit()                  /                     \\ Courier  REGISTER and OPTIONS
 
 Everything runs in the one thread that called `open`. What PJSUA2 wants of its users, each of it learnt the hard way:
 a `Call` without a reference is hung up with 603, so the switchboard keeps them; what a callback is given dies with it
@@ -21,23 +21,26 @@ import pjsua2 as pj
 from sip import messages as m
 from sip.border import SipError, guarded
 from sip.headers import Message, sdp_of
+from sip.options import Transport
 from sip.stack.account import Account
 from sip.stack.border import translated
+from sip.stack.courier import Courier
 from sip.stack.leg import Leg
-from sip.stack.settings import account_config, endpoint_config
+from sip.stack.partners import Partners
+from sip.stack.settings import check_certificates, endpoint_config, transport_config
 from sip.switchboard import Switchboard
-from sip.trunks import LOCAL, Sources, address_of
 
 T1_MS = 500
 "RFC 3261, 17.1.1.1."
 TRANSPORTS = {
     "udp": (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_UDP6),
     "tcp": (pj.PJSIP_TRANSPORT_TCP, pj.PJSIP_TRANSPORT_TCP6),
+    "tls": (pj.PJSIP_TRANSPORT_TLS, pj.PJSIP_TRANSPORT_TLS6),
 }
 
 
 class Stack(pj.Endpoint):
-    """The library, and which of our accounts an INVITE belongs to: by its source, not by what its To claims."""
+    """The library, and which of our accounts an INVITE belongs to: as the gate has found, not as its To claims."""
 
     name = ""
 
@@ -47,7 +50,9 @@ class Stack(pj.Endpoint):
 
     @guarded
     def onSelectAccount(self, prm: Any) -> None:
-        prm.accountIndex = self.endpoint.account_of(prm.rdata.srcAddress).getId()
+        account = self.endpoint.partners.number(pj.puenteGateMatched())
+        if account is not None:
+            prm.accountIndex = account.getId()
 
     def on_failure(self) -> None:
         """PJSUA then chooses the account by the To header."""
@@ -62,49 +67,43 @@ class Endpoint:
         """`later(seconds, function)` is the loop's: PJSIP's own timers are not for us."""
         self.emit, self.later = emit, later
         self.switchboard = Switchboard(emit, self._new_leg)
-        self.host = ""
-        self._sources = Sources(())
+        self.options = m.EndpointOptions()
+        self.ports: dict[Transport, int] = {}
+        "Where we listen; -1 for a transport that is off."
+        self.partners = Partners(self)
+        self.courier = Courier(self.partners.on_loss)
         self._stack = Stack(self)
-        self._accounts: dict[str, Account] = {}
+
+    @property
+    def host(self) -> str:
+        return self.options.public_host or self.options.host
 
     def open(self, start: m.Start) -> m.Started:
         """Raises SipError naming what was wrong, e.g. a port in use."""
-        options = start.options
-        self.host = options.public_host or options.host
-        self._sources = Sources(start.trunks)
+        options = self.options = start.options
+        check_certificates(options)
         with translated():
             self._stack.libCreate()
             self._stack.libInit(endpoint_config(options))
             pj.puenteSetTimers(T1_MS, options.transaction_timeout_ms)
         if pj.puenteGateStart() != pj.PJ_SUCCESS:
             raise SipError("the gate in front of the stack could not be put up")
-        self._admit()
-        udp_port = self._bind("udp", options.udp_port, options)
-        tcp_port = self._bind("tcp", options.tcp_port, options)
+        self.ports["udp"] = self._bind("udp", options.udp_port, options)
+        self.ports["tcp"] = self._bind("tcp", options.tcp_port, options)
+        self.ports["tls"] = self._bind("tls", options.tls_port, options)
         with translated():
             self._stack.libStart()
-        for trunk in (LOCAL, *start.trunks):
-            self._open_account(trunk)
-        return m.Started(udp_port=udp_port, tcp_port=tcp_port)
+        self.partners.open(start.trunks)
+        return m.Started(udp_port=self.ports["udp"], tcp_port=self.ports["tcp"], tls_port=self.ports["tls"])
 
-    def _open_account(self, trunk: m.TrunkAccount) -> None:
-        account = Account(self, trunk)
-        with translated(f"trunk {trunk.name}"):
-            account.create(account_config(trunk, self.host), trunk is LOCAL)
-        self._accounts[account.name] = account
-
-    def _bind(self, kind: str, port: int, options: m.EndpointOptions) -> int:
+    def _bind(self, kind: Transport, port: int, options: m.EndpointOptions) -> int:
         if port < 0:
             return -1
-        config = pj.TransportConfig()
-        config.boundAddress, config.port, config.publicAddress = options.host, port, options.public_host
         with translated(f"{kind} port {port} on {options.host}"):
-            transport = self._stack.transportCreate(TRANSPORTS[kind][":" in options.host], config)
+            transport = self._stack.transportCreate(
+                TRANSPORTS[kind][":" in options.host], transport_config(options, kind, port)
+            )
             return int(self._stack.transportGetInfo(transport).localName.rpartition(":")[2])
-
-    def _admit(self) -> None:
-        if pj.puenteGateAllow("\n".join(self._sources.networks())) < 0:
-            raise SipError("too many source addresses of trunks")
 
     def fileno(self) -> int:
         """Readable when `pump` has work."""
@@ -116,54 +115,60 @@ class Endpoint:
 
     def pump(self) -> None:
         self._stack.libHandleEvents(0)
+        self.courier.collect()
         self.switchboard.forget()
+
+    def perform(self, command: m.AnyCommand) -> None:
+        match command:
+            case m.SetTrunks():
+                self.emit(m.TrunksSet(problems=self.partners.replace(command.trunks)))
+            case m.SetTargets():
+                self.partners.set_targets(command)
+            case m.Probe():
+                self.partners.probe(command)
+            case _:
+                self.switchboard.perform(command)
 
     def calls(self) -> int:
         return int(pj.puenteCallCount())
 
     def report(self) -> None:
         self.switchboard.report(pj.puenteGateTakeDropped(), pj.puenteGateTakeRefused())
+        self.partners.sweep()
 
     def _new_leg(self, command: m.Dial) -> Leg:
-        peers = (name for name, one in self._accounts.items() if name and one.trunk.kind == "peer")
-        account = self._accounts.get(command.trunk or next(peers, ""))
-        if account is None:
-            raise SipError(f"no trunk is called {command.trunk}")
-        return Leg(self, account, command.call)
+        return Leg(self, self.partners.named(command.trunk), command.call)
 
     def leave(self) -> None:
         """Ends all calls and gives the registrations back; `is_quiet` tells when that is done."""
         self.switchboard.leave()
-        for account in self._accounts.values():
-            account.leave()
+        self.partners.leave()
 
     def is_quiet(self) -> bool:
         """No BYE waits for its answer and no registration is left."""
-        return self.calls() == 0 and not any(account.registrar.is_registered for account in self._accounts.values())
+        return self.calls() == 0 and self.partners.is_quiet()
 
     def close(self) -> None:
         """The stack is taken down; whatever still stands is cut off. Needed after a failed `open` too."""
         self.switchboard.forget()
-        while self._accounts:
-            self._accounts.popitem()[1].shutdown()
+        self.partners.close()
         with translated():
             self._stack.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)  # else it waits a second for what is quiet already
-
-    def account_of(self, source: str) -> Account:
-        return self._accounts[self._sources.trunk_of(address_of(source)) or ""]
 
     def on_incoming(self, account: Account, call_id: int, invite: Message, source: str) -> None:
         leg = Leg(self, account, secrets.token_hex(6), call_id)
         leg.sip_call_id = invite.first("call-id")
         leg.negotiation.on_invite(sdp_of(invite))
-        self.switchboard.on_incoming(leg, account.name, source, invite, self.name_of(pj.puenteReplacedCall()))
+        self.switchboard.on_incoming(
+            leg,
+            account.name,
+            source,
+            invite,
+            replaces=self.name_of(pj.puenteReplacedCall()),
+            matched_by=pj.puenteGateMatchedBy(),
+        )
 
     def name_of(self, call_id: int) -> str:
         """Of the call that the stack has under this number; empty if there is none."""
         legs = (line for line in self.switchboard.lines if isinstance(line, Leg))
         return next((leg.name for leg in legs if leg.getId() == call_id), "") if call_id >= 0 else ""
-
-    def on_registrar_heard(self, trunk: str, address: str) -> None:
-        """A registrar's name led here: calls of that trunk come from there too."""
-        if self._sources.learn(trunk, address):
-            self._admit()

@@ -14,11 +14,10 @@ from sip.glare import MAX_TRIES, REFRESH_AGAIN_S, wait_s
 from sip.headers import info_digit, name_and_uri, parse_message
 from sip.negotiation import Negotiation
 from sip.refer import SIPFRAG, parse_refer_to, sipfrag, subscription_state
-from sip.stack.account import Account
+from sip.stack.account import HOP_HEADER, Account
 from sip.stack.border import translated
 from sip.stack.settings import add_headers, call_prm
 from sip.switchboard import Switchboard
-from sip.trunks import domain_of, our_uri, target_uri
 
 NO_REQUIRE_REPLACES = 1
 "PJSUA_XFER_NO_REQUIRE_REPLACES, which has no name in Python: a peer that does not know Replaces may still try."
@@ -30,7 +29,6 @@ class Home(Protocol):
     emit: Callable[[m.AnyEvent], None]
     later: Callable[[float, Callable[[], None]], object]
     switchboard: Switchboard
-    host: str
 
     def name_of(self, call_id: int) -> str:
         """Of the call that the stack has under this number; empty if there is none."""
@@ -270,13 +268,13 @@ class Leg(pj.Call):
             self.hangup(prm)
 
     def dial(self, command: m.Dial) -> None:
-        trunk, host = self.account.trunk, self.endpoint.host
+        uri, hop = self.account.route(command)
         self.negotiation.on_our_word(command.sdp)
         prm = call_prm(0)
-        prm.txOption.localUri = f"<{our_uri(trunk, host, command.from_user)}>"
-        add_headers(prm, command.headers)
+        prm.txOption.localUri = command.from_uri or f"<{self.account.identity(command.from_user)}>"
+        add_headers(prm, (*command.headers, (HOP_HEADER, hop)))
         with translated():
-            self.makeCall(target_uri(command.uri, domain_of(trunk, host)), prm)
+            self.makeCall(uri, prm)
             self.sip_call_id = self.getInfo().callIdString
 
 

@@ -1,12 +1,29 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from sip.border import SipError
-from sip.messages import Registration, TrunkAccount
-from sip.trunks import LOCAL, Registrar, Sources, address_of, domain_of, host_of, our_uri, retry_in, target_uri
+from sip.options import EndpointOptions, Target, Transport, TrunkAccount
+from sip.trunks import (
+    LOCAL,
+    address_of,
+    check,
+    contact_user,
+    domain_of,
+    gate_line,
+    hop,
+    host_of,
+    host_on,
+    is_secure,
+    needs,
+    networks_of,
+    our_uri,
+    route_of_call,
+    target_in,
+    target_uri,
+    targets_of,
+    with_transport,
+)
 
 PROVIDER = TrunkAccount(
     name="provider",
@@ -16,6 +33,7 @@ PROVIDER = TrunkAccount(
     username="bridge1",
     retry_s=4,
 )
+NAMED = Target(address="203.0.113.5", port=5061, transport="tls", name="sip.example.com")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +43,7 @@ PROVIDER = TrunkAccount(
         ("sips:user:pass@192.0.2.1", "192.0.2.1"),
         ("<sip:[2001:db8::1]:5060>", "2001:db8::1"),
         ("tel:+49", ""),
+        ("no uri", ""),
         ("", ""),
     ],
 )
@@ -37,138 +56,167 @@ def test_address_of() -> None:
     assert address_of("[2001:db8::1]:5060") == "2001:db8::1"
 
 
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sip:192.0.2.1", Target(address="192.0.2.1", port=5060)),
+        ("sip:192.0.2.1:5070;lr;transport=TCP", Target(address="192.0.2.1", port=5070, transport="tcp")),
+        ("<sip:[2001:db8::1];transport=tls>", Target(address="2001:db8::1", port=5061, transport="tls")),
+        ("sips:192.0.2.1", Target(address="192.0.2.1", port=5061, transport="tls")),
+        ("sips:192.0.2.1;transport=tcp", Target(address="192.0.2.1", port=5061, transport="tls")),
+        ("sip:192.0.2.1;transport=ws", None),
+        ("sip:sip.example.com", None),
+        ("", None),
+    ],
+)
+def test_where_a_uri_leads_without_being_looked_up(uri: str, expected: Target | None) -> None:
+    assert target_in(uri) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "transport", "expected"),
+    [
+        ("sip:1@a", "udp", "sip:1@a"),
+        ("sip:1@a", "tls", "sip:1@a;transport=tls"),
+        ("sip:1@a;user=phone?X-A=1", "tcp", "sip:1@a;user=phone;transport=tcp?X-A=1"),
+        ("<sip:1@a>;x=y", "tcp", "<sip:1@a;transport=tcp>;x=y"),
+        ("sip:1@a;transport=udp", "tcp", "sip:1@a;transport=udp"),
+        ("sips:1@a", "tls", "sips:1@a"),
+    ],
+)
+def test_a_uri_says_how_it_is_reached(uri: str, transport: Transport, expected: str) -> None:
+    assert with_transport(uri, transport) == expected
+
+
 def test_who_we_are_and_whom_we_dial() -> None:
     assert our_uri(LOCAL, "192.0.2.9", "4711") == "sip:4711@192.0.2.9"
+    assert our_uri(LOCAL, "2001:db8::9") == "sip:puente@[2001:db8::9]"
     assert our_uri(PROVIDER, "192.0.2.9", "4711") == "sip:bridge1@198.51.100.5"
+    secure = TrunkAccount(name="s", kind="register", registrar="sips:sip.example.com", username="u")
+    assert is_secure(secure.registrar)
+    assert our_uri(secure, "192.0.2.9") == "sips:u@sip.example.com"
     assert domain_of(TrunkAccount(name="x", kind="peer", domain="example.com"), "192.0.2.9") == "example.com"
     assert target_uri("+4930", "example.com") == "sip:+4930@example.com"
     assert target_uri("SIP:a@b;transport=tcp", "example.com") == "SIP:a@b;transport=tcp"
+    assert contact_user(PROVIDER) == "bridge1"
+    assert contact_user(TrunkAccount(name="x", kind="register", username="u", contact_user="line7")) == "line7"
 
 
-class TestSources:
-    def test_the_longest_prefix_wins(self) -> None:
-        sources = Sources(
-            (
-                TrunkAccount(name="wide", kind="peer", sources=("10.0.0.0/8", "2001:db8::/32")),
-                TrunkAccount(name="narrow", kind="peer", sources=("10.1.0.0/16", "10.2.2.2")),
-                TrunkAccount(name="late", kind="peer", sources=("10.1.0.0/16",)),
-            )
-        )
-        found = {
-            address: sources.trunk_of(address)
-            for address in ("10.9.9.9", "10.1.2.3", "10.2.2.2", "10.2.2.3", "2001:db8::7", "11.0.0.1", "nonsense", "")
-        }
-        assert found == {
-            "10.9.9.9": "wide",
-            "10.1.2.3": "narrow",
-            "10.2.2.2": "narrow",
-            "10.2.2.3": "wide",
-            "2001:db8::7": "wide",
-            "11.0.0.1": None,
-            "nonsense": None,
-            "": None,
-        }
-        assert sources.networks() == ["10.0.0.0/8", "2001:db8::/32", "10.1.0.0/16", "10.2.2.2/32"]
-
-    def test_a_registrar_and_a_proxy_are_sources_without_being_listed(self) -> None:
-        assert Sources((PROVIDER,)).networks() == ["198.51.100.5/32", "198.51.100.6/32"]
-
-    def test_what_a_name_led_to_is_learnt_once(self) -> None:
-        sources = Sources((TrunkAccount(name="p", kind="register", registrar="sip:sip.example.com"),))
-        assert sources.networks() == []
-        assert sources.learn("p", "203.0.113.5")
-        assert not sources.learn("p", "203.0.113.5")
-        assert not sources.learn("p", "")
-        assert sources.trunk_of("203.0.113.5") == "p"
-
-    def test_a_wrong_source_is_named(self) -> None:
-        with pytest.raises(SipError, match=r"^trunk t: source '10\.0\.0\.0/99' is no address or CIDR range$"):
-            Sources((TrunkAccount(name="t", kind="peer", sources=("10.0.0.0/99",)),))
+@pytest.mark.parametrize(
+    ("trunk", "ours", "expected"),
+    [
+        ("198.51.100.1", "192.0.2.1", "198.51.100.1"),
+        ("", "192.0.2.1", "192.0.2.1"),
+        ("", "", "127.0.0.1"),
+    ],
+)
+def test_the_host_that_a_partner_knows_us_by(trunk: str, ours: str, expected: str) -> None:
+    account = TrunkAccount(name="t", kind="peer", public_host=trunk)
+    assert host_on(account, EndpointOptions(public_host=ours)) == expected
 
 
-def test_waits_grow_to_a_ceiling_and_are_diced() -> None:
-    assert [retry_in(failures, 2, lambda: 1.0) for failures in (1, 2, 3, 6, 7, 99)] == [2, 4, 8, 64, 120, 120]
-    assert [retry_in(failures, 2, lambda: 0.0) for failures in (1, 2, 99)] == [1, 2, 60]
+def test_who_listens_everywhere_is_known_by_the_way_that_is_taken() -> None:
+    assert [host_on(LOCAL, EndpointOptions(host=host)) for host in ("0.0.0.0", "::", "")] == ["", "", ""]
 
 
-class Stack:
-    """Registers at nothing; the loop's timers are a list."""
+class TestRouteOfCall:
+    """Request URI, and where it goes."""
 
-    def __init__(self) -> None:
-        self.told: list[Registration] = []
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.sent = 0
-        self.broken = ""
-        self.registrar = Registrar(
-            PROVIDER, self.register, self.told.append, lambda wait, call: self.timers.append((wait, call)), lambda: 1.0
-        )
-
-    def register(self) -> None:
-        self.sent += 1
-        if self.broken:
-            raise SipError(self.broken)
-
-    def let_time_pass(self) -> float:
-        wait_s, call = self.timers.pop()
-        call()
-        return wait_s
-
-
-def told(state: str, status: int, reason: str, expires_s: int = 0, retry_in_s: float = 0.0) -> Registration:
-    return Registration(
-        trunk="provider",
-        state=state,  # type: ignore[arg-type]
-        status=status,
-        reason=reason,
-        expires_s=expires_s,
-        retry_in_s=retry_in_s,
+    @pytest.mark.parametrize(
+        ("trunk", "uri", "expected"),
+        [
+            (TrunkAccount(name="t", kind="peer"), "+4930", "sip:+4930@sip.example.com;transport=tls"),
+            (TrunkAccount(name="t", kind="peer", domain="d.example"), "+4930", "sip:+4930@d.example;transport=tls"),
+            (TrunkAccount(name="t", kind="peer"), "sip:+4930@x.example", "sip:+4930@x.example;transport=tls"),
+            (TrunkAccount(name="t", kind="peer"), "sips:+4930@x.example", "sips:+4930@x.example"),
+            (PROVIDER, "+4930", "sip:+4930@198.51.100.5;transport=tls"),
+        ],
     )
+    def test_to_a_target(self, trunk: TrunkAccount, uri: str, expected: str) -> None:
+        assert route_of_call(trunk, NAMED, uri, "192.0.2.9") == (expected, NAMED)
+
+    def test_a_target_without_a_name_is_its_own_domain(self) -> None:
+        target = Target(address="2001:db8::5", port=5070)
+        uri, _ = route_of_call(TrunkAccount(name="t", kind="peer"), target, "+4930", "192.0.2.9")
+        assert uri == "sip:+4930@[2001:db8::5]:5070"
+
+    def test_without_targets_addresses_are_taken_as_they_stand(self) -> None:
+        assert route_of_call(LOCAL, None, "sip:1@192.0.2.1:5070", "192.0.2.9") == ("sip:1@192.0.2.1:5070", None)
+        assert route_of_call(PROVIDER, None, "sip:1@x.example", "192.0.2.9") == ("sip:1@x.example", None)
+
+    @pytest.mark.parametrize(
+        ("trunk", "target", "why"),
+        [
+            (LOCAL, None, "no address of x.example is known"),
+            (TrunkAccount(name="t", kind="peer", proxy="sip:p.example"), None, "no address of p.example is known"),
+            (LOCAL, Target(address="192.0.2.1", port=5060), "192.0.2.1:5060;transport=udp is no way for a sips URI"),
+        ],
+    )
+    def test_no_way(self, trunk: TrunkAccount, target: Target | None, why: str) -> None:
+        with pytest.raises(SipError, match=why):
+            route_of_call(trunk, target, "sips:1@x.example" if target else "sip:1@x.example", "192.0.2.9")
 
 
-class TestRegistrar:
-    def test_registered(self) -> None:
-        stack = Stack()
-        stack.registrar.on_answer(200, "OK", 60)
-        assert stack.told == [told("registered", 200, "OK", 60)]
-        assert stack.timers == []
-        assert stack.registrar.is_registered
-        stack.registrar.on_answer(408, "Request Timeout", 0)
-        assert not stack.registrar.is_registered
+def test_a_hop_in_the_gates_words() -> None:
+    assert hop(NAMED, "bridge.example") == "tls 203.0.113.5 5061 sip.example.com bridge.example"
+    assert hop(Target(address="2001:db8::1", port=5060), "") == "udp 2001:db8::1 5060 - -"
+    assert hop(None, "192.0.2.9") == "- - 0 - 192.0.2.9"
 
-    def test_a_dead_registrar_is_tried_with_growing_waits(self) -> None:
-        stack = Stack()
-        waits = []
-        for _ in range(4):
-            stack.registrar.on_answer(408, "Request Timeout", 0)
-            waits.append(stack.let_time_pass())
-        assert waits == [4, 8, 16, 32]
-        assert stack.sent == 4
-        assert stack.told[1] == told("unreachable", 408, "Request Timeout", retry_in_s=8)
-        stack.registrar.on_answer(200, "OK", 60)
-        stack.registrar.on_answer(503, "Later", 0)
-        assert stack.let_time_pass() == 4
 
-    @pytest.mark.parametrize("status", [401, 403, 404, 407, 603])
-    def test_a_refusal_is_not_hammered(self, status: int) -> None:
-        stack = Stack()
-        stack.registrar.on_answer(status, "No", 0)
-        assert stack.told == [told("refused", status, "No", retry_in_s=16)]
-        assert stack.let_time_pass() == 16
+def test_targets_are_looked_up_or_stand_in_the_uris() -> None:
+    assert targets_of(PROVIDER) == (Target(address="198.51.100.6", port=5060),)
+    assert targets_of(LOCAL) == ()
+    named = TrunkAccount(name="t", kind="register", registrar="sip:198.51.100.5", proxy="sip:p.example")
+    assert targets_of(named) == ()
+    looked_up = TrunkAccount(name="t", kind="register", registrar="sip:198.51.100.5", targets=(NAMED,))
+    assert targets_of(looked_up) == (NAMED,)
+    assert (needs(looked_up, ("udp", "tcp")), needs(looked_up, ("tls",)), needs(LOCAL, ())) == ("tls", "", "")
 
-    def test_a_stack_that_cannot_even_send(self) -> None:
-        stack = Stack()
-        stack.broken = "no such host"
-        stack.registrar.on_answer(503, "Down", 0)
-        stack.let_time_pass()
-        assert stack.told[1] == told("unreachable", 503, "no such host", retry_in_s=8)
-        assert len(stack.timers) == 1
 
-    def test_after_leaving_nothing_is_tried_again(self) -> None:
-        stack = Stack()
-        stack.registrar.on_answer(503, "Down", 0)
-        stack.registrar.leave()
-        stack.let_time_pass()
-        assert stack.sent == 0
-        stack.registrar.on_answer(200, "OK", 0)
-        assert stack.told[1:] == [told("unregistered", 200, "OK")]
-        assert stack.timers == []
+class TestGate:
+    def test_where_calls_of_a_trunk_come_from(self) -> None:
+        trunk = TrunkAccount(
+            name="t",
+            kind="register",
+            sources=("10.0.0.7/8", "192.0.2.1", "2001:db8::/32"),
+            registrar="sip:198.51.100.5",
+            proxy="sip:p.example",
+            targets=(NAMED, Target(address="198.51.100.5", port=5060)),
+        )
+        assert networks_of(trunk, ("203.0.113.9",)) == [
+            "10.0.0.0/8",
+            "192.0.2.1/32",
+            "2001:db8::/32",
+            "198.51.100.5/32",
+            "203.0.113.5/32",
+            "203.0.113.9/32",
+        ]
+
+    def test_a_line(self) -> None:
+        trunk = TrunkAccount(
+            name="t",
+            kind="register",
+            username="u",
+            contact_user="line7",
+            calls_per_s=2.5,
+            inbound_username="them",
+            inbound_password="pw",
+        )
+        assert gate_line(3, trunk, "h") == "3\t2.500\th\tline7\tthem\tpw"
+        peer = TrunkAccount(name="t", kind="peer", username="u", inbound_username="them")
+        assert gate_line(4, peer, "") == "4\t0.000\t\t\t\t"  # no password: nobody could prove anything
+
+    @pytest.mark.parametrize(
+        ("settings", "why"),
+        [
+            ({"sources": ("10.0.0.0/99",)}, "trunk t: source '10.0.0.0/99' is no address or CIDR range"),
+            ({"targets": (Target(address="x.example", port=1),)}, "trunk t: target 'x.example' is no address"),
+            ({"public_host": "a\tb"}, "trunk t: a host, user or inbound password is longer than 127 characters"),
+            ({"inbound_password": "p" * 128}, "trunk t: a host, user or inbound password is longer"),
+            ({"kind": "register", "registrar": "no uri"}, "trunk t: Invalid URI: the registrar is 'no uri'"),
+        ],
+    )
+    def test_what_can_not_work_is_named(self, settings: dict[str, object], why: str) -> None:
+        with pytest.raises(SipError, match=why):
+            check(TrunkAccount(**{"name": "t", "kind": "peer", **settings}))  # type: ignore[arg-type]
+        check(PROVIDER)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-
 import pytest
 
 from sip import crypto
 from sip import messages as m
 from sip.sdp import CODECS, build_answer, build_offer, choose, parse
+from tests.helpers.registrar import challenge, grant, is_right, registering
 from tests.helpers.sippeer import Dialog, SipMessage, SipPeer, sdp
 from tests.helpers.sipprocess import (
     OFFER,
@@ -152,107 +150,10 @@ class TestOutbound:
                 events.append(await process.event())
             assert events[-1].call == "out"
 
-
-REALM = "trunk.example"
-
-
-def registering(peer: SipPeer, **settings: object) -> m.TrunkAccount:
-    return m.TrunkAccount(
-        name="provider",
-        kind="register",
-        registrar=f"sip:{peer.address}",
-        username="bridge1",
-        password="s3cret1",
-        retry_s=1,
-        **settings,  # type: ignore[arg-type]
-    )
-
-
-def challenge(registrar: Dialog, request: SipMessage, status: int = 401) -> None:
-    header = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
-    registrar.respond(request, status, headers=[(header, f'Digest realm="{REALM}", nonce="n1", algorithm=MD5')])
-
-
-def is_right(request: SipMessage, password: str) -> bool:
-    """RFC 2617, 3.2.2, without qop."""
-    given = dict(re.findall(r'(\w+)="?([^",]+)"?', request["Authorization"] or request["Proxy-Authorization"]))
-
-    def md5(text: str) -> str:
-        return hashlib.md5(text.encode()).hexdigest()
-
-    ha1, ha2 = md5(f"{given['username']}:{REALM}:{password}"), md5(f"{request.method}:{given['uri']}")
-    return str(given["response"]) == md5(f"{ha1}:n1:{ha2}")
-
-
-class TestRegistration:
-    async def test_register_be_called_and_leave(self) -> None:
+    async def test_a_call_answers_the_challenge(self) -> None:
         async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
             dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            request = await dialog.request("REGISTER")
-            assert is_right(request, "s3cret1")
-            assert request["Expires"] == "300"
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
-            assert await process.expect(m.Registration) == m.Registration(
-                trunk="provider", state="registered", status=200, reason="OK", expires_s=60
-            )
-            call = peer.invite(sdp=sdp(port=40000), user="bridge1")
-            incoming = await process.expect(m.Incoming)
-            assert incoming.trunk == "provider"
-            process.send(m.Refuse(call=incoming.call, status=486))
-            assert (await call.response("INVITE")).status == 486
-            call.ack(rejected=True)
-            await process.expect(m.Ended)
-
-            process.send(m.Stop())
-            request = await dialog.request("REGISTER")
-            assert request["Expires"] == "0"
-            dialog.respond(request, 200, "OK")
-            assert await process.expect(m.Registration) == m.Registration(
-                trunk="provider", state="unregistered", status=200, reason="OK", expires_s=0
-            )
-            assert await process.ended() == 0
-
-    async def test_a_wrong_password_is_refused_not_unreachable(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            request = await dialog.request("REGISTER")
-            assert not is_right(request, "another")
-            dialog.respond(request, 403, "Forbidden")
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("refused", 403)
-            assert 2.0 <= told.retry_in_s <= 4.0
-            assert "s3cret1" not in repr(told)
-        assert all("s3cret1" not in str(line) for line in process.log)
-
-    async def test_a_challenge_that_never_ends_is_refused(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            challenge(dialog, request)
-            challenge(dialog, await dialog.request("REGISTER"))
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("refused", 401)
-
-    async def test_a_registrar_in_trouble_is_tried_again(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 503, "Later")
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("unreachable", 503)
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
-            assert (await process.expect(m.Registration)).state == "registered"
-
-    async def test_a_silent_registrar_is_unreachable(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer), transaction_timeout_ms=1000) as process:
-            told = await process.expect(m.Registration)
-            assert (told.state, told.status) == ("unreachable", 408)
-
-    async def test_an_outbound_call_answers_the_challenge(self) -> None:
-        async with await SipPeer.udp() as peer, SipProcess(registering(peer)) as process:
-            dialog, request = await peer.accept("REGISTER")
-            dialog.respond(request, 200, "OK", headers=[("Contact", f"{request['Contact']};expires=60")])
+            grant(dialog, request)
             await process.expect(m.Registration)
             process.send(m.Dial(call="out", uri=f"sip:77@{peer.address}", sdp=OFFER, trunk="provider"))
             call, invite = await peer.accept("INVITE")
