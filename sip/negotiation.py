@@ -32,6 +32,8 @@ class Negotiation:
         "Their offer has our answer already, in a 183: the 200 repeats it, it can not be another one."
         self._before_offer: str | None = None
         "What we had said before the offer of our own that is open. None: none is."
+        self._invited = ""
+        "The o= line of the INVITE's offer."
         self._theirs = ""
         "What they said last, as the stack writes it."
         self._is_told = False
@@ -43,7 +45,7 @@ class Negotiation:
         return self.is_confirmed and self.is_asked
 
     def on_invite(self, offer: str) -> None:
-        self.is_asked, self.is_offering = True, not offer
+        self.is_asked, self.is_offering, self._invited = True, not offer, _origin(offer)
 
     def on_reoffer(self, offer: str) -> Reoffer:
         self.is_asked, self._is_given = True, False
@@ -55,10 +57,10 @@ class Negotiation:
         return bool(self.ours) and not self.is_asked and not self.is_offering
 
     def on_our_offer(self, sdp: str) -> None:
-        """A re-INVITE or UPDATE of ours is to be sent; `say` gives its offer. Empty: what we said last, again."""
+        """A re-INVITE or UPDATE of ours is to be sent; `say` gives its offer. Empty: a refresh, what we said last."""
         self._before_offer = self.ours
         self.ours = _checked(sdp) if sdp else self.ours
-        self.is_offering = True
+        self.is_offering = bool(sdp)
 
     def on_offer_refused(self) -> None:
         """What was agreed before still stands."""
@@ -83,10 +85,14 @@ class Negotiation:
         if self.is_confirmed and not offer:
             self.is_offering, self._is_told = True, False
             self.ours = offer_again(self.ours)
-        elif offer and self.ours and not self.is_asked:
+        elif offer and self.ours and (not self.is_asked or self._is_early_offer(offer)):
             self.ours, self._is_told = self._answer_again(offer), True
             return self.ours, Reoffer(call=self._call, sdp=offer, answered=True)
         return self.ours, None
+
+    def _is_early_offer(self, offer: str) -> bool:
+        """UPDATE in a call that still rings, whose first offer has its answer in a reliable 183 (RFC 3311, 5.1)."""
+        return not self.is_confirmed and self._is_given and _origin(offer) != self._invited
 
     def _answer_again(self, offer: str) -> str:
         try:
@@ -102,12 +108,18 @@ class Negotiation:
         """
         before, self._theirs = self._theirs, theirs
         told, self._is_told = self._is_told, False
+        if not self.is_asked:
+            self._before_offer = None
         if self.is_asked or told:
             return None
         if not self.is_offering and (not self.is_confirmed or before in ("", theirs)):
             return None
-        self.is_offering, self._before_offer = False, None
+        self.is_offering = False
         return Negotiated(call=self._call, sdp=theirs)
+
+
+def _origin(sdp: str) -> str:
+    return next((line for line in sdp.splitlines() if line.startswith("o=")), "")
 
 
 def _checked(sdp: str) -> str:

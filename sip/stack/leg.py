@@ -46,7 +46,9 @@ class Leg(pj.Call):
         self.early_sdp = ""
         self.hung_up: m.Hangup | None = None
         self.reoffer: m.Reinvite | None = None
-        "Ours, not answered yet."
+        "Ours, not taken yet; without SDP it is a refresh of the session."
+        self.offer_method = ""
+        "By which it is on its way; empty while it waits to be sent."
         self.offers = 0
         "How often it has been made."
         self.refers = 0
@@ -99,7 +101,6 @@ class Leg(pj.Call):
     def onCallMediaState(self, prm: Any) -> None:
         told = self.negotiation.on_agreed(pj.puenteCallSdp(self.getId(), 1))
         if told:
-            self.reoffer = None
             self.emit(told)
 
     @guarded
@@ -110,8 +111,8 @@ class Leg(pj.Call):
                 self._on_info(cause)
             case "REFER" if cause.received and not cause.is_ours and self.negotiation.is_confirmed:
                 self._on_refer(cause)
-            case "INVITE" | "UPDATE" if cause.is_ours and cause.status >= 300 and self.negotiation.is_confirmed:
-                self._on_offer_refused(cause)
+            case "INVITE" | "UPDATE" if cause.is_ours and cause.status >= 200 and self.negotiation.is_confirmed:
+                self._on_offer_answered(cause)
 
     def _on_info(self, cause: Cause) -> None:
         if digit := info_digit(parse_message(cause.received)):
@@ -188,27 +189,33 @@ class Leg(pj.Call):
             self._offer_again(pj.PJSIP_SC_REQUEST_PENDING)
             return
         self.negotiation.on_our_offer(self.reoffer.sdp)
-        prm = call_prm(0)
+        self.offer_method = "INVITE" if self.negotiation.is_confirmed else "UPDATE"
         send = pj.Call.reinvite if self.negotiation.is_confirmed else pj.Call.update
         try:
             with translated():
-                send(self, prm)
+                send(self, call_prm(0))
         except SipError:
             self.negotiation.on_offer_refused()
             self._offer_again(pj.PJSIP_SC_REQUEST_PENDING)
 
-    def _on_offer_refused(self, cause: Cause) -> None:
-        """Of our own offer, or of a refresh that the stack had sent; challenges and 422 it answers by itself."""
+    def _on_offer_answered(self, cause: Cause) -> None:
+        """Our own offer, or a refresh that the stack has sent. Challenges and 422 it answers by itself; 408 and 481 end
+        the call.
+        """
         if cause.status in (401, 407, 408, 422, 481):
             return
-        if self.reoffer is None:
-            self.reoffer = m.Reinvite(call=self.name, sdp="")
-        if self.negotiation.is_offering:
+        is_own = cause.method == self.offer_method
+        if cause.status < 300:
+            self.reoffer = None if is_own else self.reoffer
+            self.offer_method = "" if is_own else self.offer_method
+        elif is_own or self.reoffer is None:
+            self.reoffer = self.reoffer or m.Reinvite(call=self.name, sdp="")
             self.negotiation.on_offer_refused()
-        self._offer_again(cause.status)
+            self._offer_again(cause.status)
 
     def _offer_again(self, status: int) -> None:
         assert self.reoffer is not None
+        self.offer_method = ""
         is_refresh = not self.reoffer.sdp
         if status == pj.PJSIP_SC_REQUEST_PENDING and (is_refresh or self.offers < MAX_TRIES):
             self.endpoint.later(wait_s(not self.is_inbound), self._guarded_offer)

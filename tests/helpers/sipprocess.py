@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -22,7 +23,9 @@ LOOPBACK = m.TrunkAccount(name="loop", kind="peer", sources=("127.0.0.1",))
 class SipProcess:
     """One child. Leaving the context closes the socket, which must end it."""
 
-    def __init__(self, *trunks: m.TrunkAccount, **options: Any) -> None:
+    def __init__(self, *trunks: m.TrunkAccount, env: Mapping[str, str] | None = None, **options: Any) -> None:
+        """`env` is added to the environment of the process."""
+        self._env = {**os.environ, **(env or {})}
         self.start = m.Start(
             options=m.EndpointOptions(**{"udp_port": 0, "tcp_port": 0, "max_calls": 32, **options}),
             trunks=trunks or (LOOPBACK,),
@@ -41,7 +44,7 @@ class SipProcess:
         with child:
             self.child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "sip.process", "--fd", str(child.fileno()),
-                pass_fds=[child.fileno()], stderr=asyncio.subprocess.PIPE,
+                pass_fds=[child.fileno()], stderr=asyncio.subprocess.PIPE, env=self._env,
             )  # fmt: skip
         self._reading = asyncio.create_task(self._read_log())
         self.send(self.start)

@@ -38,3 +38,11 @@ def test_sdp_of_what_was_received() -> None:
     assert Cause(received=text).sdp == "v=0\r\n"
     assert Cause(received=text.replace("sdp", "text")).sdp == ""
     assert Cause().sdp == ""
+
+
+def test_contacts_are_those_of_a_redirection_alone() -> None:
+    text = "SIP/2.0 302 Moved\r\nContact: <sip:a@x>\r\nRetry-After: 5\r\n\r\n"
+    assert Cause(status=302, received=text).contacts == ("sip:a@x",)
+    assert Cause(status=486, received=text).contacts == ()
+    assert Cause(status=486, received=text).retry_after_s == 5
+    assert (Cause(status=302).contacts, Cause(status=486).retry_after_s) == ((), 0)

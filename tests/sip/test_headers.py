@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from sip.headers import MAX_TOLD_HEADERS, info_digit, name_and_uri, parse_message, sdp_of, told_headers
+from sip.headers import (
+    MAX_TOLD_HEADERS,
+    Message,
+    contacts,
+    info_digit,
+    name_and_uri,
+    parse_message,
+    retry_after_s,
+    sdp_of,
+    told_headers,
+)
 
 INVITE = (
     "INVITE sip:+4930123@192.0.2.1:5060 SIP/2.0\r\n"
@@ -93,3 +103,23 @@ def test_sdp_out_of_a_multipart_body(quote: str) -> None:
 )
 def test_digits_by_info(kind: str, body: str, digit: tuple[str, int] | None) -> None:
     assert info_digit(parse_message(f"INFO x SIP/2.0\r\nContent-Type: {kind}\r\n\r\n{body}")) == digit
+
+
+def response(*headers: str) -> Message:
+    return parse_message("\r\n".join(["SIP/2.0 302 Moved", *headers, "", ""]))
+
+
+def test_contacts_best_first() -> None:
+    moved = response(
+        'Contact: "A, <B>" <sip:a@x;y=1>;q=0.3, <sip:b@x>;expires=9;q=0.9',
+        "m: sip:c@x;q=1.0",
+        "Contact: <sip:d@x>",
+        "Contact: *;q=0.1",
+    )
+    assert contacts(moved) == ("sip:c@x", "sip:d@x", "sip:b@x", "sip:a@x;y=1", "*")
+    assert contacts(response()) == ()
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("120", 120), ("7 (busy);duration=60", 7), ("soon", 0), ("", 0)])
+def test_when_to_try_again(value: str, seconds: int) -> None:
+    assert retry_after_s(response(f"Retry-After: {value}")) == seconds

@@ -111,3 +111,59 @@ def test_a_broken_answer_of_our_own_never_leaves() -> None:
     with pytest.raises(SipError, match=r"^our own SDP: SDP has no m=audio line$"):
         negotiation.on_our_word("nonsense")
     assert negotiation.ours == ""
+
+
+def test_an_offer_of_ours_is_said_and_its_answer_told() -> None:
+    negotiation = standing()
+    negotiation.on_our_offer(OURS)
+    assert negotiation.say("") == (OURS, None)
+    assert negotiation.on_agreed(THEIRS) == Negotiated(call="c1", sdp=THEIRS)
+    assert negotiation.may_offer
+
+
+def test_an_offer_of_ours_that_is_refused_was_never_said() -> None:
+    negotiation = standing()
+    before = negotiation.ours
+    negotiation.on_our_offer(OURS)
+    negotiation.on_offer_refused()
+    assert (negotiation.ours, negotiation.may_offer) == (before, True)
+
+
+def test_a_refresh_says_the_same_and_tells_only_what_has_changed() -> None:
+    negotiation = standing()
+    before = negotiation.ours
+    negotiation.on_agreed(THEIRS)
+    moved = sdp(port=4040)
+    for theirs, told in ((THEIRS, None), (moved, Negotiated(call="c1", sdp=moved)), (moved, None)):
+        negotiation.on_our_offer("")
+        assert negotiation.say("") == (before, None)
+        assert negotiation.on_agreed(theirs) == told
+
+
+def test_an_update_is_told_once() -> None:
+    negotiation = standing()
+    moved = sdp(port=4040)
+    assert negotiation.say(moved)[1] == Reoffer(call="c1", sdp=moved, answered=True)
+    assert negotiation.on_agreed(moved) is None
+
+
+def test_while_one_offer_is_open_none_of_ours_may_be_made() -> None:
+    theirs, ours = standing(), standing()
+    theirs.on_reoffer(THEIRS)
+    ours.on_our_offer(OURS)
+    assert (theirs.may_offer, ours.may_offer, standing().may_offer) == (False, False, True)
+
+
+def test_an_update_while_it_rings_is_told_but_the_invite_s_own_offer_is_not() -> None:
+    negotiation = Negotiation("c1")
+    negotiation.on_invite(THEIRS)
+    negotiation.on_our_word(OURS)
+    assert negotiation.say(THEIRS) == (OURS, None)
+    moved = sdp(port=4040, version=2)
+    assert negotiation.say(moved)[1] == Reoffer(call="c1", sdp=moved, answered=True)
+
+
+def test_a_broken_offer_of_our_own_never_leaves() -> None:
+    negotiation = standing()
+    with pytest.raises(SipError, match="our own SDP"):
+        negotiation.on_our_offer("nonsense")
