@@ -50,9 +50,10 @@ class Beat:
             self._alarm.sooner(bell, at)
 
     def stop(self) -> None:
-        """No tick comes any more. Twice does nothing."""
+        """No tick comes any more, and whoever was to tick is let go. Twice does nothing."""
         if self._bell is not None:
             self._alarm.remove(self._bell)
+        self._bell, self._tick, self._rung = None, _no_tick, _not_rung
 
     def _ring(self, now: float) -> float:
         pacer = self._pacer
@@ -75,3 +76,11 @@ class Beat:
             pacer.missed(playout.missed_by)
         elif playout.waited >= 0:
             pacer.align(playout.waited)
+
+
+def _no_tick(frames: int, skipped: int, early: float, now: float) -> None:
+    return None
+
+
+def _not_rung(late: float) -> None:
+    return None

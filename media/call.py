@@ -146,8 +146,13 @@ class Call:
             self._far.close()
 
     def close(self) -> wire.CallReport:
-        """Give everything back. The caller of this closes the socket."""
+        """Give everything back. The caller of this closes the socket.
+
+        No circle of references may be left: the garbage collector comes so rarely that each call would stay for hours.
+        """
         self.end_far()
+        if self._ear is not None:
+            self._ear.leave()
         self._loop.remove_reader(self.sock.fileno())
         self._beat.stop()
         if self._recording is not None:

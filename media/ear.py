@@ -7,11 +7,24 @@ import asyncio
 from media.far import FarEar, FarHappening, Mark, PlatformHungUp, Ready
 
 
+class Nobody:
+    """Hears a far end whose call is over."""
+
+    def on_far_audio(self, data: bytes) -> None:
+        return None
+
+    def on_far_happening(self, happening: FarHappening) -> None:
+        return None
+
+    def on_far_lost(self, reason: str) -> None:
+        return None
+
+
 class Ear:
     """One far end's way to the call: coming (not ready yet), present, and past (another has taken its place)."""
 
     def __init__(self, call: FarEar) -> None:
-        self._call = call
+        self._call: FarEar = call
         self.ready = asyncio.Event()
         self.lost = ""
         self._present = False
@@ -59,5 +72,6 @@ class Ear:
         self._early.clear()
 
     def leave(self) -> None:
-        """Another far end has taken over: whatever this one still says is not heard."""
+        """Another far end has taken over, or the call is over: whatever this one still says is not heard."""
         self._present, self._past = False, True
+        self._call = Nobody()
