@@ -81,6 +81,13 @@ class SimulatedCall:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The upgrade to a media socket is answered with an HTTP error."""
+
+    status: int
+
+
 class CallBook:
     """All calls by their id."""
 
@@ -100,6 +107,15 @@ class CallBook:
 
     def find(self, call_id: str) -> SimulatedCall | None:
         return self._calls.get(call_id)
+
+    def to_join(self, call_id: str) -> SimulatedCall | Refusal:
+        """The call whose media socket somebody wants to open: each may be joined once."""
+        call = self.find(call_id)
+        if call is None:
+            return Refusal(404)
+        if call.failures.socket == "refuse":
+            return Refusal(call.failures.upgrade_status)
+        return Refusal(409) if call.joined or call.ended else call
 
     def forget(self, call_id: str) -> None:
         if self._calls.pop(call_id, None) is not None:
@@ -154,13 +170,6 @@ class Knock:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     "By their names in lower case."
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The upgrade to a media socket is answered with an HTTP error."""
-
-    status: int
 
 
 Opened = tuple[SimulatedCall, Session] | Refusal

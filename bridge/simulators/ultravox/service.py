@@ -89,15 +89,11 @@ class UltravoxService:
     def open(self, knock: Knock, now: float) -> Opened:
         match knock.path.strip("/").split("/"):
             case ["calls", call_id, "server_web_socket"]:
-                call = self._account.calls.find(call_id)
+                call = self._account.calls.to_join(call_id)
             case _:
-                call = None
-        if call is None:
-            return Refusal(404)
-        if call.failures.socket == "refuse":
-            return Refusal(call.failures.upgrade_status)
-        if call.joined or call.ended:
-            return Refusal(409)
+                call = Refusal(404)
+        if isinstance(call, Refusal):
+            return call
         request = self._requests[call.id]
         return call, UltravoxSession(call, request, self._account.part, self._joined, self._ended)
 

@@ -68,16 +68,12 @@ class VapiService:
     def open(self, knock: Knock, now: float) -> Opened:
         match knock.path.strip("/").split("/"):
             case [call_id, "transport"]:
-                call = self._account.calls.find(call_id)
+                call = self._account.calls.to_join(call_id)  # a second connection to the same URL is undocumented
             case _:
-                call = None
-        if call is None:
-            return Refusal(404)
-        if call.failures.socket == "refuse":
-            return Refusal(call.failures.upgrade_status)
-        if (
-            call.joined or call.ended or call.failures.rest == "blocked"
-        ):  # a second connection to the same URL is undocumented
+                call = Refusal(404)
+        if isinstance(call, Refusal):
+            return call
+        if call.failures.rest == "blocked":
             return Refusal(409)
         return call, VapiSession(call, self._assistants[call.id], self._account.part, self._hooks)
 
