@@ -52,6 +52,15 @@ def descriptors(pid: int) -> int:
         return 0
 
 
+def resident_kib(pid: int) -> int:
+    """Memory in use (RSS)."""
+    return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
+
+
+def threads(pid: int) -> int:
+    return int(_stat(pid)[17])
+
+
 def udp_ports(pid: int) -> set[int]:
     """Local ports of the UDP sockets that this process holds."""
     inodes = set()

@@ -27,6 +27,7 @@ async def sipp(
     calls: int = 1,
     per_second: int = 10,
     transport: Transport = "u1",
+    within_s: int = TIMEOUT_S,
 ) -> None:
     """RTP is echoed by SIPp itself. Logs are in `folder`; what they say last is in the error of a failed run."""
     errors, messages = folder / f"{scenario}-errors.log", folder / f"{scenario}-messages.log"
@@ -36,7 +37,7 @@ async def sipp(
         *("-sf", str(SCENARIOS / f"{scenario}.xml"), "-s", number, "-t", transport, "-i", HOST),
         *("-m", str(calls), "-r", str(per_second), "-l", str(calls)),
         *("-mi", HOST, "-mp", str(free_ports(4)[0]), "-rtp_echo"),
-        *("-timeout", f"{TIMEOUT_S}s", "-timeout_error", "-nostdin", "-recv_timeout", "8000"),
+        *("-timeout", f"{within_s}s", "-timeout_error", "-nostdin", "-recv_timeout", "8000"),
         *("-trace_err", "-error_file", str(errors), "-trace_msg", "-message_file", str(messages)),
         *options,
         stdin=asyncio.subprocess.DEVNULL,
@@ -45,7 +46,7 @@ async def sipp(
         cwd=folder,
     )
     try:
-        async with asyncio.timeout(TIMEOUT_S + 10):
+        async with asyncio.timeout(within_s + 10):
             screen, _ = await process.communicate()
     except TimeoutError:
         process.kill()
