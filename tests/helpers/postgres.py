@@ -1,9 +1,9 @@
-"""A PostgreSQL of our own (Debian's package): a cluster in a folder, reached by a Unix socket, killed and started at will.
+"""A PostgreSQL of our own (Debian's package): a cluster in a folder, reached by its socket, killed and started at will.
 
-    with server() as postgres:
-        url = postgres.database()        a new, empty one
-        postgres.kill()                  as the power does
-        postgres.start()
+with server() as postgres:
+    url = postgres.database()        a new, empty one
+    postgres.kill()                  as the power does
+    postgres.start()
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from pathlib import Path
 from tests.helpers import proc
 
 USER = "postgres"
-START_S = 30.0
+PATIENCE_S = 30.0
 
 
 @dataclass
 class Postgres:
     folder: Path
     _databases: int = 0
+    _process: subprocess.Popen[bytes] | None = None
 
     def database(self) -> str:
         """URL of a new, empty database."""
@@ -44,33 +45,49 @@ class Postgres:
 
     def start(self) -> None:
         """Returns when it takes connections; after a kill that is when it has recovered."""
-        data, log = self.folder / "data", self.folder / "log"
-        # As a child of nobody here: pg_ctl leaves. Sockets only in our folder, no TCP.
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.folder}"
-        self.run(_program("pg_ctl"), "-D", str(data), "-l", str(log), "-o", options, "-w", "-t", "30", "start")
+        assert self._process is None
+        # Our own child: one that nobody waits for stays a zombie, which PostgreSQL takes for a server that runs.
+        settings = ("-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}")
+        command = (_program("postgres"), "-D", str(self.folder / "data"), *settings)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=_user(), group=_user()
+            )
+        until = time.monotonic() + PATIENCE_S
+        while subprocess.run([_program("pg_isready"), "-q", "-h", str(self.folder)], check=False).returncode:
+            assert time.monotonic() < until, (self.folder / "log").read_text()
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """All its processes at once, SIGKILL."""
-        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        os.kill(postmaster, signal.SIGSTOP)  # lest it starts new ones meanwhile
-        for pid in [*proc.children(postmaster), postmaster]:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # lest it starts new ones meanwhile
+        for pid in proc.children(self._process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        until = time.monotonic() + START_S
-        while proc.is_alive(postmaster):
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._process = None
 
     def stop(self) -> None:
-        with suppress(subprocess.CalledProcessError):
-            self.run(_program("pg_ctl"), "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        """At once; twice is once."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(PATIENCE_S)
+            self._process = None
 
     def run(self, *command: str) -> str:
         """As the user that PostgreSQL insists on not being root."""
-        words = ["runuser", "-u", USER, "--", *command] if os.getuid() == 0 else list(command)
-        done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, cwd="/", capture_output=True, text=True, check=False, user=_user(), group=_user()
+        )
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
+
+
+def _user() -> str | None:
+    return USER if os.getuid() == 0 else None
 
 
 def _program(name: str) -> str:
