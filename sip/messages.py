@@ -20,8 +20,8 @@ from sip.options import EndpointOptions as EndpointOptions
 from sip.options import Target as Target
 from sip.options import TrunkAccount as TrunkAccount
 
-MAX_MESSAGE_BYTES = 65536
-"Larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000) with room to spare."
+MAX_MESSAGE_BYTES = 120_000
+"Larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000), and than the 255 trunks that there may be at most."
 
 
 # --- control -> sip -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 Transport = Literal["udp", "tcp", "tls"]
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """One address of a partner: where a request is sent, whatever its URI says (RFC 3263, 4)."""
 
     address: str
@@ -24,7 +24,7 @@ class Target(msgspec.Struct, frozen=True):
         return f"{host}:{self.port};transport={self.transport}"
 
 
-class TrunkAccount(msgspec.Struct, frozen=True, kw_only=True):
+class TrunkAccount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One SIP partner as the SIP stack sees it."""
 
     name: str

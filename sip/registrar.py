@@ -119,7 +119,7 @@ class Registrar:
         """Other settings of the same account, e.g. its password: used at once."""
         self._trunk, self._expires_s = trunk, trunk.expires_s
         self._targets = targets_of(trunk)
-        self._failures = 0
+        self._failures, self._told = 0, ()
         self.start(SPREAD_S)
 
     def on_connection_lost(self) -> None:

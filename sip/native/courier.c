@@ -260,7 +260,7 @@ pj_status_t puente_send_letter(const puente_letter *letter)
     }
     if (status != PJ_SUCCESS) {
         char text[128];
-        pj_str_t reason = pjsip_strerror(status, text, sizeof(text));
+        pj_str_t reason = pj_strerror(status, text, sizeof(text));
 
         deliver(one, PJSIP_SC_SERVICE_UNAVAILABLE, &reason, NULL);
     }
@@ -285,7 +285,7 @@ static void on_tp_state(pjsip_transport *tp, pjsip_transport_state state, const 
         else
             first_loss = (first_loss + 1) % MAX_LOSSES;
         if (info && info->status != PJ_SUCCESS && info->status != PJ_ECANCELLED) /* which is our own doing */
-            reason = pjsip_strerror(info->status, text, sizeof(text));
+            reason = pj_strerror(info->status, text, sizeof(text));
         pj_sockaddr_print(&tp->key.rem_addr, loss->source, sizeof(loss->source), 3);
         pj_ansi_strxcpy(loss->transport, tp->flag & PJSIP_TRANSPORT_SECURE ? "tls" : "tcp", sizeof(loss->transport));
         loss->certificate = tls && tls->ssl_sock_info ? (unsigned)tls->ssl_sock_info->verify_status : 0;
