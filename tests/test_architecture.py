@@ -49,10 +49,14 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # the face
     "bridge.web": GROUND | LIBRARIES | {"bridge.routing", "bridge.calls", "bridge.trunks", "bridge.metrics"},
     # the roof, and what looks at the whole house from outside
-    "bridge.app": HOUSE | {"bridge.metrics", "bridge.web"},
+    "bridge.options": HOUSE,
+    "bridge.reload": frozenset({"bridge.config"}),
+    "bridge.app": HOUSE | {"bridge.metrics", "bridge.web", "bridge.options", "bridge.reload"},
     "bridge.demo": HOUSE | {"bridge.simulators"},
     "bridge.bench": HOUSE | {"bridge.simulators"},
-    "bridge.commands": HOUSE | {"bridge.simulators", "bridge.demo", "bridge.bench"},
+    "bridge.telephone": HOUSE,
+    "bridge.commands": HOUSE
+    | {"bridge.simulators", "bridge.demo", "bridge.bench", "bridge.options", "bridge.telephone"},
     "bridge.__main__": HOUSE | {"bridge.commands"},
 }
 "Room -> the other rooms it may import. A module belongs to the longest name that fits."

@@ -63,6 +63,9 @@ class Switchboard(Protocol):
 
     def inbound(self, incoming: sip.Incoming, now: float, started_at: str) -> InboundSession: ...
 
+    def admit(self, incoming: sip.Incoming) -> End | None:
+        """Why its trunk has no room for this call; None: it has, and the room is taken."""
+
     def max_calls(self, platform: str) -> int:
         """Our own cap on calls at once; 0: none."""
 
@@ -180,8 +183,9 @@ class Desk:
             self.line.send(sip.Refuse(call=incoming.call, status=480))
             return
         session = self._switchboard.inbound(incoming, self._clock(), _utc_now())
-        if self._closing:
-            end = End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5)
+        stopping = End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5)
+        end = stopping if self._closing else self._switchboard.admit(incoming)
+        if end is not None:
             self._admit(session, lambda now: session.refuse(end, now))
         else:
             self._admit(session, session.start)

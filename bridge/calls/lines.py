@@ -76,6 +76,16 @@ class SipLine:
     def send(self, message: sip.Command) -> bool:
         return self.child.send(message)
 
+    def set_trunks(self, trunks: Sequence[sip.TrunkAccount]) -> bool:
+        """For this process and all after it. Answered by `TrunksSet`, when there is a process to answer."""
+        self._trunks = tuple(trunks)
+        self.child.first = (
+            self._start_again_at(self.started)
+            if self.started
+            else sip.Start(options=self._options, trunks=self._trunks)
+        )
+        return self.send(sip.SetTrunks(trunks=self._trunks))
+
     def _receive(self, event: sip.AnyEvent) -> None:
         match event:
             case sip.Pong():
@@ -89,7 +99,9 @@ class SipLine:
 
     def _start_again_at(self, where: sip.Started) -> sip.Start:
         """For the process after this one: on the ports this one has found, which partners and Contacts know by now."""
-        options = msgspec.structs.replace(self._options, udp_port=where.udp_port, tcp_port=where.tcp_port)
+        options = msgspec.structs.replace(
+            self._options, udp_port=where.udp_port, tcp_port=where.tcp_port, tls_port=where.tls_port
+        )
         return sip.Start(options=options, trunks=self._trunks)
 
     def _lost(self, why: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from bridge.app import adapter_problems
 from bridge.config import examine
+from bridge.options import adapter_problems
 
 HELP = "say what is wrong with configuration files: one line each, as file:line: key: problem"
 

@@ -1,17 +1,18 @@
-"""`puente serve`: run the bridge until SIGTERM or Ctrl-C."""
+"""`puente serve`: run the bridge until SIGTERM or Ctrl-C; SIGHUP reads the settings again."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
 import uvloop
 
-from bridge import logs
-from bridge.app import adapter_problems, known_secrets, serve
+from bridge.app import configure_logs, serve
 from bridge.config import examine
 from bridge.errors import BridgeError
+from bridge.options import adapter_problems
 
 HELP = "run the bridge: answer calls from the configured trunks and connect them to voice platforms"
 
@@ -25,9 +26,9 @@ def run(args: argparse.Namespace) -> int:
     if config is None or errors:
         print(*errors, sep="\n", file=sys.stderr)
         return 1
-    logs.configure(config.log.level, config.log.format, secrets=known_secrets(config, os.environ))
+    configure_logs(config, os.environ)
     try:
-        uvloop.run(serve(config, os.environ))
+        uvloop.run(serve(config, os.environ, Path(args.config)))
     except BridgeError as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1

@@ -95,6 +95,8 @@ class LeftOut:
 class Ranking:
     choices: tuple[Choice, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    is_carried: bool = True
+    "False: no trunk is for such a call, on its best day."
 
     @property
     def is_full(self) -> bool:
@@ -110,12 +112,14 @@ class _Sieve:
     fit: list[TrunkFacts] = field(default_factory=list)
     dead: list[TrunkFacts] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    is_carried: bool = False
 
 
 def rank(call: CallFacts, trunks: Iterable[TrunkFacts]) -> Ranking:
     sieve = _Sieve()
     for trunk in trunks:
         why = _unfit(call, trunk)
+        sieve.is_carried |= not why
         if not why and trunk.refusal:
             why = trunk.refusal
             if trunk.may_be_last_resort and not trunk.is_full:
@@ -131,7 +135,7 @@ def rank(call: CallFacts, trunks: Iterable[TrunkFacts]) -> Ranking:
     priced = len({trunk.price.currency for trunk in ranked if trunk.price}) == 1
     ranked.sort(key=lambda trunk: _key(call, trunk, priced))
     choices = [choice for trunk in ranked for choice in _choices(call, trunk, priced)]
-    return Ranking(tuple(choices), tuple(sieve.left_out))
+    return Ranking(tuple(choices), tuple(sieve.left_out), sieve.is_carried)
 
 
 def _unfit(call: CallFacts, trunk: TrunkFacts) -> str:

@@ -165,6 +165,7 @@ class TrunkKeeper:
         return Choices(
             ways=ways,
             left_out=left_out,
+            is_carried=ranking.is_carried,
             is_full=ranking.is_full,
             retry_after_s=min(waits, default=1) if ranking.is_full else 0,
         )
@@ -269,6 +270,13 @@ class TrunkKeeper:
     def states(self) -> list[TrunkState]:
         now = self._clock()
         return [state_of(partner, now) for partner in self._partners.values()]
+
+    @property
+    def can_be_called(self) -> bool:
+        """Whether calls could come in at all: from a peer, or over a registration that stands."""
+        return any(
+            not one.health.registers or one.health.registration == "registered" for one in self._partners.values()
+        )
 
     def troubles(self) -> list[str]:
         """A sentence for each trunk that carries no calls just now."""

@@ -49,7 +49,8 @@ def application(
     async def healthz(request: Request) -> Response:
         health = house.health()
         status = "ok" if health.is_well else "trouble"
-        return json({"status": status, "reasons": health.troubles}, 200 if health.is_well else 503)
+        warnings = {"warnings": health.warnings} if health.warnings else {}
+        return json({"status": status, "reasons": health.troubles, **warnings}, 200 if health.is_well else 503)
 
     async def calls(request: Request) -> Response:
         return json({"calls": await house.calls()})

@@ -35,6 +35,8 @@ class LiveCall(msgspec.Struct, frozen=True, kw_only=True):
 class Health:
     troubles: tuple[str, ...] = ()
     "Why no call could be taken, in sentences. None: all is well."
+    warnings: tuple[str, ...] = ()
+    "Trunks that carry no calls just now, while others may."
 
     @property
     def is_well(self) -> bool:
@@ -47,9 +49,20 @@ class Finder(Protocol):
     async def find(self, call: str) -> CallRecord | None: ...
 
 
+class Trunks(Protocol):
+    """What is needed of the trunks."""
+
+    @property
+    def can_be_called(self) -> bool: ...
+    def troubles(self) -> list[str]:
+        """A sentence for each that carries no calls just now."""
+
+
 class House:
-    def __init__(self, desk: Desk, line: SipLine, pool: WorkerPool, store: Finder) -> None:
-        self._desk, self._line, self._pool, self._store = desk, line, pool, store
+    def __init__(
+        self, desk: Desk, line: SipLine, pool: WorkerPool, store: Finder, trunks: Trunks | None = None
+    ) -> None:
+        self._desk, self._line, self._pool, self._store, self._trunks = desk, line, pool, store, trunks
         self._survey = asyncio.Lock()
 
     def processes(self) -> list[Process]:
@@ -66,7 +79,10 @@ class House:
             troubles.append("the sip process is not up")
         if not any(worker.child.is_ready for worker in self._pool.workers):
             troubles.append("no media worker is up")
-        return Health(tuple(troubles))
+        warnings = self._trunks.troubles() if self._trunks else []
+        if self._trunks and not self._trunks.can_be_called:
+            troubles.append("no trunk is registered, and no other may call")
+        return Health(tuple(troubles), tuple(warnings))
 
     async def calls(self) -> list[LiveCall]:
         """All that stand, without what was said in them."""

@@ -1,113 +1,32 @@
-"""The roof: from settings to the rooms' options, from INVITE to a session, and the whole of it up and down."""
+"""The roof: the whole of it up and down, and reloaded in between."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import msgspec
 import pytest
 
-from bridge.app import (
-    Bridge,
-    Routing,
-    adapter_problems,
-    endpoint_options,
-    known_secrets,
-    trunk_accounts,
-    worker_count,
-    worker_options,
-)
-from bridge.calls.hunt import Candidate
+from bridge.app import Bridge, CountedRecords
 from bridge.children import ChildFailed
 from bridge.config import (
     Config,
     MediaSection,
     PlatformSection,
     RecordsSection,
-    RouteSection,
     SipSection,
     TrunkSection,
     WebSection,
 )
+from bridge.records import CallRecord, Cost
 from bridge.web.server import WebFailed
-from media import wire
-from sip import messages as sip
-from tests.fakes import STARTED_AT, incoming
+from tests.fakes import STARTED_AT, FakeRecords
 
 ONE = PlatformSection(name="one", kind="ultravox", url="http://127.0.0.1:9", prompt="Be kind.")
-TWO = PlatformSection(name="two", kind="vapi", url="http://127.0.0.1:9", agent="a", max_calls=3)
-
-
-class TestRouting:
-    def test_a_route_makes_a_session(self) -> None:
-        route = RouteSection(
-            number="1*", platforms=("two",), answer="immediately", ring_timeout_ms=9000, context={"k": "v"}
-        )
-        config = Config(
-            platforms=(ONE, TWO), routes=(route,), media=MediaSection(recording_dir="/rec", codecs=("PCMA",))
-        )
-        session = Routing(config).inbound(incoming(dialled="100"), 1.0, STARTED_AT)
-        assert session.hunt.candidates == (Candidate("two", 5000),)
-        assert (session.answer_when, session.context, session.record.route) == ("immediately", {"k": "v"}, "1*")
-        assert (session.settings.recording, session.settings.codecs) == ("/rec/c1.wav", ("PCMA",))
-        assert session.settings.ring_timeout_ms == 9000
-
-    def test_no_route(self) -> None:
-        config = Config(platforms=(ONE,), routes=(RouteSection(number="2*"),))
-        session = Routing(config).inbound(incoming(dialled="100"), 1.0, STARTED_AT)
-        assert (session.hunt.candidates, session.settings.recording, session.record.route) == ((), "", "")
-
-    def test_without_routes_all_platforms_in_order(self) -> None:
-        session = Routing(Config(platforms=(ONE, TWO))).inbound(incoming(), 1.0, STARTED_AT)
-        assert [one.platform for one in session.hunt.candidates] == ["one", "two"]
-
-    def test_encryption_is_the_trunks_affair(self) -> None:
-        trunks = (TrunkSection(name="local", srtp="required"), TrunkSection(name="other"))
-        routing = Routing(Config(trunks=trunks, platforms=(ONE,)))
-        sessions = [
-            routing.inbound(msgspec.structs.replace(incoming(), trunk=name), 1.0, STARTED_AT)
-            for name in ("local", "other", "unknown")
-        ]
-        assert [session.settings.srtp for session in sessions] == ["required", "off", "off"]
-
-    def test_caps(self) -> None:
-        routing = Routing(Config(platforms=(ONE, TWO)))
-        assert [routing.max_calls(name) for name in ("one", "two", "none")] == [0, 3, 0]
-
-
-class TestOptions:
-    def test_the_defaults_of_sections_and_options_agree(self) -> None:
-        assert endpoint_options(SipSection()) == sip.EndpointOptions()
-        assert worker_options(MediaSection(rtp_last_port=20999)) == wire.WorkerOptions()
-
-    def test_workers(self) -> None:
-        assert worker_count(MediaSection(workers=3)) == 3
-        assert worker_count(MediaSection()) == len(os.sched_getaffinity(0))
-
-    def test_trunks_with_their_secrets(self) -> None:
-        trunk = TrunkSection(
-            name="p", kind="register", registrar="sip:192.0.2.1", username="u", password_env="PW", expires_s=60
-        )
-        config = Config(trunks=(trunk,), platforms=(ONE,))
-        [account] = trunk_accounts(config, {"PW": "s3cret"})
-        assert account == sip.TrunkAccount(
-            name="p", kind="register", registrar="sip:192.0.2.1", username="u", password="s3cret", expires_s=60
-        )
-        assert known_secrets(config, {"PW": "s3cret"}) == ["development", "s3cret"]
-        assert "s3cret" not in repr(account)
-
-    def test_the_webs_token_is_a_secret_too(self) -> None:
-        config = Config(platforms=(ONE,), web=WebSection(token_env="TOKEN"))
-        assert known_secrets(config, {"TOKEN": "s3cret"}) == ["development", "s3cret"]
-
-    def test_what_adapters_have_against_a_section(self) -> None:
-        bad = PlatformSection(name="two", kind="vapi", url="http://127.0.0.1:9", agent="a", max_duration_s=43201)
-        [(key, problem)] = adapter_problems(Config(platforms=(ONE, bad)), {})
-        assert key == ("platforms", 1)
-        assert problem.startswith("max_duration_s: VAPI takes ")
 
 
 def config(tmp_path: Path, **sip_keys: int) -> Config:
@@ -118,6 +37,26 @@ def config(tmp_path: Path, **sip_keys: int) -> Config:
         platforms=(ONE,),
         records=RecordsSection(url=f"sqlite:///{tmp_path / 'puente.db'}"),
     )
+
+
+async def test_an_answered_call_is_written_with_what_it_has_cost() -> None:
+    records = FakeRecords()
+    counted: list[CallRecord] = []
+    asked: list[tuple[str, float]] = []
+
+    def cost(trunk: str, seconds: float) -> Cost:
+        asked.append((trunk, seconds))
+        return Cost(currency="USD", per_minute="0.01", billing="1/1", billed_s=9, amount="0.0015")
+
+    calls = [CallRecord(call=call, direction="outbound", started_at=STARTED_AT, trunk="t") for call in "ab"]
+    calls[0].answered_at, calls[0].duration_s = STARTED_AT, 8.5
+    kept = CountedRecords(cast(Any, records), cost, counted.append)
+    for call in calls:
+        await kept.begin(call)
+        await kept.end(call)
+    assert asked == [("t", 8.5)]
+    assert [call.cost is not None for call in records.written] == [True, False]
+    assert counted == calls
 
 
 def is_alive(pid: int) -> bool:
@@ -138,6 +77,7 @@ async def test_up_and_down_leaves_no_process_behind(tmp_path: Path) -> None:
             "media      1 worker, RTP 127.0.0.1:32000-32019",
             "platforms  one (ultravox, http://127.0.0.1:9)",
             "trunks     local (peer, 127.0.0.1)",
+            f"records    sqlite:///{tmp_path / 'puente.db'}",
             "ready",
         ]
     assert not any(is_alive(pid) for pid in pids)

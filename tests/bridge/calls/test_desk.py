@@ -15,7 +15,7 @@ from bridge.calls.outbound import Order
 from bridge.calls.session import CallSettings
 from bridge.calls.trunks import ListedTrunks, Trunks, Way
 from bridge.calls.words import LineLost, WorkerLost
-from bridge.errors import Blame, PlatformBusy
+from bridge.errors import Blame, End, PlatformBusy
 from bridge.platforms.base import CallFacts
 from bridge.records import CallRecord
 from media import wire
@@ -46,6 +46,9 @@ class Board:
         settings = CallSettings(close_timeout_ms=self.close_timeout_ms)
         names = [Candidate("one"), Candidate("two")]
         return InboundSession(call, names, settings, now, started_at, context={"company": "Parcels"})
+
+    def admit(self, call: sip.Incoming) -> End | None:
+        return None
 
     def max_calls(self, platform: str) -> int:
         return self.cap

@@ -1,11 +1,11 @@
-"""Numbers to routes."""
+"""URIs to users, routes to platforms."""
 
 from __future__ import annotations
 
 import pytest
 
 from bridge.calls.hunt import Candidate
-from bridge.calls.routes import candidates, pick, user_of
+from bridge.calls.routes import candidates, user_of
 from bridge.config import Config, PlatformSection, RouteSection
 
 
@@ -24,16 +24,6 @@ from bridge.config import Config, PlatformSection, RouteSection
 )
 def test_user_part(uri: str, user: str) -> None:
     assert user_of(uri) == user
-
-
-def test_the_first_that_matches() -> None:
-    routes = [RouteSection(number=number) for number in ("+4930*", "+49*", "100")]
-    found = [pick(routes, number) for number in ("+49301", "+4989", "100", "1000", "")]
-    assert [route and route.number for route in found] == ["+4930*", "+49*", "100", None, None]
-
-
-def test_no_routes_take_everything() -> None:
-    assert pick([], "100") == RouteSection()
 
 
 def test_candidates() -> None:

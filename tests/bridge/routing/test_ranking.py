@@ -112,6 +112,11 @@ class TestLeftOut:
         assert not rank(CALL, [trunk("b", countries=("US",))]).is_full
         assert not rank(CALL, [trunk("a", is_full="1 of 1 calls"), trunk("b")]).is_full
 
+    def test_carried_by_nobody_is_another_thing_than_carried_by_nobody_now(self) -> None:
+        assert not rank(CALL, [trunk("b", countries=("US",)), trunk("c", targets=())]).is_carried
+        assert rank(CALL, [trunk("b", countries=("US",)), trunk("c", is_full="1 of 1 calls")]).is_carried
+        assert not rank(CALL, []).is_carried
+
 
 class TestLastResort:
     def test_when_all_are_believed_dead_they_are_tried_all_the_same(self) -> None:

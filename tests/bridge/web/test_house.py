@@ -13,6 +13,7 @@ from bridge.calls.desk import Desk
 from bridge.calls.hunt import Candidate
 from bridge.calls.inbound import InboundSession
 from bridge.calls.session import CallSettings
+from bridge.errors import End
 from bridge.metrics import Process
 from bridge.records import CallRecord
 from bridge.store import Forgetful
@@ -68,6 +69,9 @@ class FakePool:
 class Board:
     def inbound(self, call: sip.Incoming, now: float, started_at: str) -> InboundSession:
         return InboundSession(call, [Candidate("one")], CallSettings(), now, started_at)
+
+    def admit(self, call: sip.Incoming) -> End | None:
+        return None
 
     def max_calls(self, platform: str) -> int:
         return 0
