@@ -105,7 +105,7 @@ class Dialect(Protocol):
     raw_audio: bool
     "True: every binary frame, both ways, is nothing but samples; the worker then skips the dialect for them."
     ready_when_open: bool
-    "True: this platform has no word for being ready, the open socket is it. False: the dialect says Ready."
+    "True: this platform has no word for being ready, an open socket that stays open is it. False: the dialect says so."
 
     def on_open(self) -> list[Frame]:
         """The socket is up: what we say first."""

@@ -7,6 +7,7 @@ with `websockets`' asyncio client.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import deque
@@ -26,6 +27,8 @@ BACKLOG_MS = 200
 TCP_NOTSENT_LOWAT = 25
 "Linux: how much unsent data the kernel takes; without it a slow platform hides seconds in the socket buffer."
 PING_IDLE_S = 20.0
+PONG_PATIENCE_S = 0.5
+"A platform that has no word for being ready and answers no ping either is taken for ready after this."
 
 
 class FarSocket(WSListener):
@@ -49,6 +52,8 @@ class FarSocket(WSListener):
         self._at_ms = 0.0
         "How much of the caller's audio has been sent or dropped (counted only where the dialect wants to know)."
         self.backlog_dropped_ms = 0.0
+        self._answered = asyncio.Event()
+        "Set by a pong, and by the end."
 
     async def open(self, timeout_s: float) -> None:
         """Connect and say hello. Raises FarFailure."""
@@ -80,6 +85,17 @@ class FarSocket(WSListener):
             raise FarFailure(
                 "refused", f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'bad URL'}"
             ) from (error)
+        if self._dialect.ready_when_open:
+            await self._prove_ready()
+
+    async def _prove_ready(self) -> None:
+        """Many a server accepts a socket and closes it at once when it does not want us: its pong comes behind that."""
+        if self._transport is not None:
+            self._transport.send_ping()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PONG_PATIENCE_S):
+                await self._answered.wait()
+        self._ear.on_far_happening(Ready())
 
     # --- what the call asks for -------------------------------------------------------------------------------------
 
@@ -126,8 +142,6 @@ class FarSocket(WSListener):
             raw.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, int(self._bytes_per_ms * BACKLOG_MS))
         for frame in self._dialect.on_open():
             self._send(frame)
-        if self._dialect.ready_when_open:
-            self._ear.on_far_happening(Ready())
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -137,12 +151,15 @@ class FarSocket(WSListener):
             self._text(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             self._closed_by_platform(transport, frame.get_payload_as_bytes())
+        elif kind is WSMsgType.PONG:
+            self._answered.set()
         elif kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
             self._fragment(transport, kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         lost, self._transport = self._transport is not None, None
         self._backlog.clear()
+        self._answered.set()
         if lost and not self._closing:
             self._closing = True
             self._ear.on_far_lost("connection lost")
@@ -206,6 +223,7 @@ class FarSocket(WSListener):
         reason = payload[2:].decode(errors="replace")
         self._closing = True
         self._transport = None
+        self._answered.set()
         transport.send_close(WSCloseCode.OK)
         transport.disconnect(graceful=True)
         ending = self._dialect.on_close(code, reason)

@@ -154,9 +154,13 @@ async def test_the_agent_hangs_up_after_its_last_words_were_heard(bridge: Rig) -
     assert (record.reason, record.blame) == ("platform-hung-up", "success")
 
 
-@pytest.mark.parametrize("status", [403, 503])
-async def test_an_agent_that_does_not_take_the_socket(bridge: Rig, status: int) -> None:
-    bridge.twilio.failures = Failures(socket="refuse", upgrade_status=status)
+@pytest.mark.parametrize(
+    "failures",
+    [Failures(socket="refuse"), Failures(socket="refuse", upgrade_status=503), Failures(socket="close")],
+    ids=["403", "503", "closes at once"],
+)
+async def test_an_agent_that_does_not_take_the_call(bridge: Rig, failures: Failures) -> None:
+    bridge.twilio.failures = failures
     async with phone(bridge.udp) as caller:
         answer = await caller.refused(AGENT)
         record = await bridge.record(caller.sip_call_id)

@@ -7,7 +7,7 @@ from functools import partial
 
 from media import wire
 from media.codecs import CODECS
-from tests.helpers.workerbench import Bench, Caller, bench, until
+from tests.helpers.workerbench import Bench, bench, until
 
 PCMU = CODECS["PCMU"]
 
@@ -28,10 +28,6 @@ def has_answer(on: Bench, name: str) -> bool:
     return name in answers(on)
 
 
-def has_heard(caller: Caller, audio: bytes, times: int) -> bool:
-    return caller.audio().count(audio) == times
-
-
 async def test_a_mark_comes_back_when_the_audio_before_it_is_on_the_line() -> None:
     async with bench() as on:
         caller = await on.talking(sends_ahead=True)
@@ -40,9 +36,9 @@ async def test_a_mark_comes_back_when_the_audio_before_it_is_on_the_line() -> No
             await on.platform.say(f"mark {level}")
         for level in (11, 12, 13):
             await until(partial(has_answer, on, str(level)))
-            # Two sockets on loopback: the order of what comes out of them is no order of sending.
-            await until(partial(has_heard, caller, frame(level), 10))
-            assert frame(level + 2) not in caller.audio()
+            await asyncio.sleep(0)  # what came to the telephone's socket before the mark came to this one is read now
+            await asyncio.sleep(0)
+            assert caller.audio().count(frame(level)) == 10
         report = await on.control.close()
         assert answers(on) == ["11", "12", "13"]
         assert report.far.marks == 3

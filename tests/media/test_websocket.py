@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from picows import WSCloseCode, WSMsgType
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.utils import accept_key
 
-from media import wire
+from media import websocket, wire
 from media.far import Audio, FarHappening, Flush, Frame, Mark, PlatformHungUp, Ready
 from media.websocket import BACKLOG_MS, FarSocket
 from tests.helpers.rawdialect import Raw
@@ -127,11 +132,65 @@ def test_wrapped_audio_of_a_slow_socket_leaves_a_gap_in_time_and_is_not_overtake
     assert far.backlog_dropped_ms == 40
 
 
-def test_an_open_socket_is_ready_where_the_platform_has_no_word_for_it() -> None:
+def test_wrapped_audio_comes_as_audio_in_its_order() -> None:
     far, transport, ear = connected(Wrapped)
-    assert ear.heard == [Ready()]
     feed(far, transport, WSMsgType.TEXT, b"audio")
-    assert ear.heard == [Ready(), b"audio", Mark("m")]  # audio comes as audio, in its order
+    assert ear.heard == [b"audio", Mark("m")]
+
+
+# --- where the platform has no word for being ready -------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def opened(server: asyncio.Server | Server) -> AsyncIterator[Ear]:
+    async with server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        spec = wire.FarSpec(platform="p", dialect="raw", url=f"ws://127.0.0.1:{port}/")
+        ear = Ear()
+        far = FarSocket(spec, Wrapped(spec), ear)
+        await far.open(5.0)
+        yield ear
+        far.close()
+
+
+async def test_an_open_socket_that_answers_a_ping_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PONG_PATIENCE_S", 60.0)
+    async with opened(await serve(ServerConnection.wait_closed, "127.0.0.1", 0)) as ear:
+        assert ear.heard == [Ready()]
+
+
+async def test_one_that_is_closed_at_once_is_known_to_be_before_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PONG_PATIENCE_S", 60.0)
+
+    async def turn_away(connection: ServerConnection) -> None:
+        await connection.close(1008)
+
+    async with opened(await serve(turn_away, "127.0.0.1", 0)) as ear:
+        assert ear.heard[0] == "closed with 1008"
+
+
+async def test_one_that_answers_no_ping_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PONG_PATIENCE_S", 0.05)
+
+    over = asyncio.Event()
+
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = next(line for line in head.decode().split("\r\n") if line.lower().startswith("sec-websocket-key"))
+        accept = accept_key(key.partition(":")[2].strip())
+        lines = ("HTTP/1.1 101 Yes", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        await reader.read()  # and never a word
+        writer.close()
+        await writer.wait_closed()
+        over.set()
+
+    server = await asyncio.start_server(upgrade, "127.0.0.1", 0)
+    async with opened(server) as ear:
+        assert ear.heard == [Ready()]
+        server.close()
+    async with asyncio.timeout(5):
+        await over.wait()
 
 
 def test_a_slow_socket_keeps_the_newest_200_ms_and_counts_the_rest() -> None:

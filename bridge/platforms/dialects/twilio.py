@@ -2,7 +2,7 @@
 
 Everything is a text frame, a JSON object that says in `event` what it is; audio is base64 of mu-law at 8 kHz.
 
-    >  connected, start                     the agent need not answer: the open socket is all there is to being ready
+    >  connected, start                     the agent need not answer: a socket that stays open is all there is to ready
     >  media, media ...                     the caller, 20 ms each, numbered and timed
     >  dtmf                                 a key of the caller's
     <  media                                the agent: any length, as far ahead of real time as it likes
