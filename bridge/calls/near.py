@@ -102,6 +102,9 @@ class NearSide:
             ptime_ms=self.choice.ptime_ms,
             sends=self.choice.sends,
             receives=self.choice.receives,
+            rtcp_host=self.choice.rtcp_host,
+            rtcp_port=self.choice.rtcp_port,
+            rtcp_mux=self.choice.rtcp_mux,
             srtp=self._srtp_keys(self.choice.crypto),
         )
 

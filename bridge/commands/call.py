@@ -1,21 +1,23 @@
-"""`puente call`: place a test call into any SIP target, with the bridge's own line and worker.
+"""`puente call`: place a test call, with the bridge's own line and worker.
 
     puente call sip:100@127.0.0.1:5060 --play question.wav --seconds 10 --record out/call.wav --json out/call.json
+    puente call +525512345678 --config configs/three-regions.toml --trunk latam-1
 
 The far end of the call is a tape inside the media worker: it plays a script towards the line and tells what it hears.
+What became of the call is told by the exit status as well: 0 answered, 2 busy, 3 no answer, 4 declined, 5 failed; 1 is
+for what could not be called at all.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import uvloop
@@ -26,28 +28,39 @@ from bridge.calls.hunt import Candidate
 from bridge.calls.lines import SipLine
 from bridge.calls.outbound import Order
 from bridge.calls.session import CallSettings
-from bridge.calls.trunks import Way
-from bridge.calls.words import Input
 from bridge.calls.workers import WorkerPool
-from bridge.children import ChildFailed
+from bridge.config import Config, examine
+from bridge.errors import BridgeError
+from bridge.options import adapter_problems, endpoint_options, known_secrets
 from bridge.records import CallRecord, Outcome
 from bridge.store import Forgetful
+from bridge.telephone.script import far_end, listener, read_script
+from bridge.telephone.teller import Teller
+from bridge.telephone.ways import Route, over_trunks, to_uri
+from bridge.trunks.lookup import Names
 from media import tape, wire
 from sip import messages as sip
+from sip.sdp import CODECS
 
-HELP = "place a test call into any SIP target, play to it, and tell what is heard"
+HELP = "place a test call into any SIP target or over a configured trunk, play to it, and tell what is heard"
 
-RATE_HZ = 8000
-DEFAULT_SECONDS = 10.0
 STATUS: dict[Outcome, int] = {"answered": 0, "busy": 2, "no-answer": 3, "declined": 4}
-"What the command returns, 5 for all the rest. 1 is for what cannot be called at all."
+"What the command returns, FAILED for all the rest."
+CANNOT_CALL, FAILED = 1, 5
+DEFAULT_CODECS = ("PCMU", "PCMA")
+DEFAULT_SECONDS = 10.0
+RING_S = 20.0
 PORTS = 40
 "RTP ports of one test call's worker: enough to step over those that are taken."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="SIP URI, e.g. sip:100@127.0.0.1:5060;transport=tcp")
-    parser.add_argument("--from", dest="from_user", default="puente", metavar="USER", help="who is calling")
+    parser.add_argument(
+        "target", metavar="TARGET", help="SIP URI, e.g. sip:100@127.0.0.1:5060;transport=tcp; or a number"
+    )
+    parser.add_argument("--config", metavar="FILE", help="call over the trunks of this file, best first")
+    parser.add_argument("--trunk", default="", metavar="NAME", help="over this one only (with --config)")
+    parser.add_argument("--from", dest="from_user", default="", metavar="USER", help="who is calling")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--play", type=Path, metavar="WAV", help="play this once answered (16-bit PCM)")
     what.add_argument("--script", type=Path, metavar="JSON", help="steps: play, wait_ms, wait_for, digits, hangup")
@@ -57,49 +70,104 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="hang up N s after the answer (default: at the end of the script, or 10)",
     )
+    parser.add_argument(
+        "--ring", type=_seconds, metavar="N", help=f"let it ring N s (default: the file's, or {RING_S:g})"
+    )
     parser.add_argument("--record", type=Path, metavar="WAV", help="stereo recording: left the callee, right the tape")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the call record here")
-    parser.add_argument("--codec", choices=("PCMU", "PCMA"), help="offer this one only (default: both)")
-    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="our own address (default: %(default)s)")
+    parser.add_argument(
+        "--codec",
+        action="append",
+        choices=tuple(CODECS),
+        help="offer this one; may be said again, best first (default: the trunk's, or PCMU and PCMA)",
+    )
+    parser.add_argument("--host", metavar="ADDRESS", help="our own address (default: the file's, or 127.0.0.1)")
     parser.add_argument("--verbose", "-v", action="store_true", help="log every message")
+
+    def misused(message: str) -> NoReturn:
+        parser.print_usage(sys.stderr)
+        parser.exit(CANNOT_CALL, f"{parser.prog}: error: {message}\n")  # argparse's own 2 would say: busy
+
+    parser.error = misused  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """The machinery of one test call, as the options have it."""
+
+    options: sip.EndpointOptions
+    config: Config | None = None
+
+    @property
+    def host(self) -> str:
+        return self.options.host
 
 
 def run(args: argparse.Namespace) -> int:
-    logs.configure("info" if args.verbose else "warning", "text" if sys.stderr.isatty() else "json")
     try:
-        order = order_of(args)
-    except tape.ScriptError as error:
+        telephone = telephone_of(args)
+        script, talk_ms = script_of(args)
+        codecs = tuple(args.codec or ())
+        candidate = far_end(script, codecs)
+        for path in (args.record, args.json):
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        record = uvloop.run(place(args, telephone, candidate, talk_ms))
+    except (tape.ScriptError, BridgeError, OSError) as error:
         print(f"cannot call: {error}", file=sys.stderr)
-        return 1
-    codecs = (args.codec,) if args.codec else ("PCMU", "PCMA")
-    recording = str(args.record.absolute()) if args.record else ""
-    for path in (args.record, args.json):
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        record = uvloop.run(place(order, CallSettings(codecs=codecs, recording=recording), args.host))
-    except ChildFailed as error:
-        print(f"cannot call: {error}", file=sys.stderr)
-        return 1
+        return CANNOT_CALL
     if args.json:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
-    return STATUS.get(record.outcome, 5)
+    return STATUS.get(record.outcome, FAILED)
 
 
-async def place(order: Order, settings: CallSettings, host: str) -> CallRecord:
+def telephone_of(args: argparse.Namespace) -> Telephone:
+    """Raises ConfigError for the first thing that is wrong with the file."""
+    config, secrets = None, []
+    if args.config:
+        config, problems = examine(args.config, os.environ, adapter_problems)
+        if problems or config is None:
+            raise problems[0]
+        secrets = known_secrets(config, os.environ)
+    elif args.trunk:
+        raise NoConfig("--trunk names a trunk of --config")
+    level = "info" if args.verbose else "warning"
+    logs.configure(level, "text" if sys.stderr.isatty() else "json", secrets=secrets)
+    # The bridge itself may be running on the ports of the file. TCP listens only when asked for: a phone that calls by
+    # UDP needs no listener.
+    tcp_port = 0 if config or "transport=tcp" in args.target.lower() else -1
+    if config is None:
+        host = args.host or "127.0.0.1"
+        return Telephone(sip.EndpointOptions(host=host, udp_port=0, tcp_port=tcp_port, max_calls=4))
+    options = endpoint_options(config.sip)
+    ports = {"udp_port": 0, "tcp_port": 0, "tls_port": 0 if options.tls_port >= 0 else -1}
+    host = args.host or options.host
+    return Telephone(msgspec.structs.replace(options, host=host, max_calls=4, **ports), config)
+
+
+async def place(args: argparse.Namespace, telephone: Telephone, far: Candidate, talk_ms: int) -> CallRecord:
     """One call from beginning to end, told on stdout. Ctrl-C hangs up."""
-    # TCP sockets only when asked for: a phone that calls by UDP needs no listener.
-    tcp_port = 0 if "transport=tcp" in order.to.lower() else -1
-    line = SipLine(sip.EndpointOptions(host=host, udp_port=0, tcp_port=tcp_port, max_calls=4), ())
+    config, host = telephone.config, telephone.host
+    route = await route_of(args, config)
+    line = SipLine(telephone.options, route.accounts)
     first_port = 40000 + os.getpid() % 500 * PORTS
     options = wire.WorkerOptions(host=host, first_port=first_port, last_port=first_port + PORTS - 1)
     pool = WorkerPool(1, options, dialects="")
     teller = Teller()
     desk = Desk(line, pool, {}, Forgetful(), watch=teller.on_input)
+    order = Order(
+        to=route.wanted.number,
+        ways=route.ways,
+        candidates=(far,),
+        caller=route.wanted.caller,
+        country=route.wanted.country,
+        talk_ms=talk_ms,
+        listener=listener(far),
+    )
     try:
         await asyncio.gather(pool.start(desk.on_worker), line.start(desk.on_sip))
-        teller.on_dial(order.to)
-        call, ended = desk.dial(order, settings)
+        teller.on_dial(order)
+        call, ended = desk.dial(order, settings_of(args, config))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, desk.hang_up, call)
         record = await ended
@@ -111,54 +179,35 @@ async def place(order: Order, settings: CallSettings, host: str) -> CallRecord:
         await pool.stop()
 
 
-class Teller:
-    """Tells on stdout what happens, with seconds since dialling."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def on_dial(self, uri: str) -> None:
-        self._began = time.monotonic()
-        print(f"dialling   {uri}", flush=True)
-
-    def on_input(self, call: str, received: Input) -> None:
-        text = told(received)
-        if text:
-            print(f"{text:<32} {time.monotonic() - self._began:6.2f} s", flush=True)
-
-    def on_record(self, record: CallRecord) -> None:
-        status = f" (SIP {record.sip_status})" if record.sip_status else ""
-        detail = f": {record.detail}" if record.detail else ""
-        print(f"ended      {record.reason}{status}{detail}", flush=True)
-        if record.media:
-            near = record.media.near
-            print(
-                f"audio      {record.codec}, {near.received} packets heard, {near.lost} lost, {near.sent} sent,"
-                f" jitter {near.jitter_ms:.1f} ms, longest gap {near.max_gap_ms:.0f} ms",
-                flush=True,
-            )
+async def route_of(args: argparse.Namespace, config: Config | None) -> Route:
+    if config is None:
+        route = to_uri(args.target, args.from_user or "puente")
+    else:
+        names = Names(config.sip.name_servers)
+        route = await over_trunks(args.target, args.from_user, args.trunk, config, names, os.environ)
+    codecs = tuple(args.codec or ())
+    return route.offering(codecs) if codecs else route
 
 
-def told(received: Input) -> str:
-    """What a person wants to know of it; mostly nothing."""
-    match received:
-        case sip.Ringing(status=status):
-            return "ringing" if status == 180 else f"ringing    ({status})"
-        case sip.Answered():
-            return "answered"
-        case wire.FarEvent(moment=moment) if moment.kind in ("speech-started", "speech-ended"):
-            return f"heard      {moment.kind.replace('-', ' ')}"
-        case wire.FarEvent(moment=moment) if moment.kind == "play":
-            return f"playing    {moment.text}"
-        case wire.DigitHeard(digit=digit) | sip.InfoDigit(digit=digit):
-            return f"heard      digit {digit}"
-        case wire.NearQuiet(silent_ms=silent_ms):
-            return f"heard      nothing for {silent_ms / 1000:.0f} s"
-    return ""
+def settings_of(args: argparse.Namespace, config: Config | None) -> CallSettings:
+    recording = str(args.record.absolute()) if args.record else ""
+    if config is None:
+        return CallSettings(
+            codecs=DEFAULT_CODECS, recording=recording, ring_timeout_ms=round((args.ring or RING_S) * 1000)
+        )
+    outbound, media = config.outbound, config.media
+    return CallSettings(
+        codecs=media.codecs,
+        public_host=media.public_host,
+        recording=recording,
+        ring_timeout_ms=round(args.ring * 1000) if args.ring else outbound.ring_timeout_ms,
+        setup_timeout_ms=outbound.setup_timeout_ms,
+        attempts=outbound.attempts,
+    )
 
 
-def order_of(args: argparse.Namespace) -> Order:
-    """Raises ScriptError for what cannot be played, before anybody's telephone rings."""
+def script_of(args: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
+    """The steps, and how long the call may stand in ms (0: until they are over). Raises ScriptError."""
     script: list[dict[str, Any]] = []
     seconds = args.seconds
     if args.play:
@@ -169,32 +218,11 @@ def order_of(args: argparse.Namespace) -> Order:
             script.append({"hangup": True})
     if seconds is None and not args.script:
         seconds = DEFAULT_SECONDS
-    tape.parse_script(script, RATE_HZ)
-    far = wire.FarSpec(platform="tape", dialect="tape", rate_hz=RATE_HZ, sends_ahead=True, options={"script": script})
-    uri = args.target if args.target.lower().startswith(("sip:", "sips:")) else f"sip:{args.target}"
-    return Order(
-        to=uri,
-        ways=(Way(uri=uri, from_user=args.from_user, because=("the URI itself says where",)),),
-        candidates=(Candidate("tape", spec=far),),
-        caller=args.from_user,
-        talk_ms=round((seconds or 0) * 1000),
-        listener=msgspec.structs.replace(far, options={}),
-    )
+    return script, round((seconds or 0) * 1000)
 
 
-def read_script(path: Path) -> list[dict[str, Any]]:
-    """WAV files are looked for beside the script, then from here."""
-    try:
-        steps = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise tape.ScriptError(f"{path}: {error}") from None
-    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
-        raise tape.ScriptError(f"{path}: must be a list of steps")
-    for step in steps:
-        if isinstance(step.get("play"), str):
-            beside = path.parent / step["play"]
-            step["play"] = str((beside if beside.exists() else Path(step["play"])).absolute())
-    return steps
+class NoConfig(BridgeError):
+    """An option that means nothing without a file."""
 
 
 def _seconds(text: str) -> float:
