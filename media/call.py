@@ -80,7 +80,7 @@ class Call:
         self._quiet_told_ms = 0
         self._spoke = False
         self._began = time.monotonic()
-        self._rtcp = RtcpEnd(self._near, options.host, port, loop)
+        self._rtcp = RtcpEnd(self._near, sock, options.host, port)
         loop.add_reader(sock.fileno(), self._readable)
 
     def __repr__(self) -> str:

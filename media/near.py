@@ -37,6 +37,16 @@ COMFORT_NOISE = 13
 class NearEnd:
     """One caller. `receive` is called per datagram, `tick` when frames are due."""
 
+    # fmt: off
+    __slots__ = (
+        "_decoder", "_encoder", "_event_began", "_inband", "_inband_wanted", "_last_heard", "_locked", "_locked_by_sdp",
+        "_mark", "_negotiated_at", "_octets", "_reorder", "_sdp_peer", "_sequence", "_silence", "_spec", "_started",
+        "_step", "_their_ssrc", "_timestamp", "codec", "digits", "malformed", "max_gap_s", "mender", "on_air",
+        "presses", "reception", "sender", "sent", "srtp", "ssrc", "ssrc_changes", "ticks_late", "ticks_skipped",
+        "turns", "unauthenticated", "uplink", "wrong_payload_type", "wrong_source",
+    )
+    # fmt: on
+
     def __init__(self, *, inband_dtmf: bool = False) -> None:
         self.ssrc = secrets.randbits(32)
         self._sequence = secrets.randbits(15)  # the top half would risk SRTP's first wrap (RFC 3711, 3.3.1)
@@ -48,9 +58,8 @@ class NearEnd:
         self._sdp_peer: Address = ("", 0)
         self._locked: Address | None = None
         self._locked_by_sdp = False
-        self._negotiated_at = 0.0
+        self._negotiated_at = self._last_heard = self.max_gap_s = 0.0
         self._their_ssrc: int | None = None
-        self._last_heard = 0.0
         self._silence = b""
         self._step = 0
         "Timestamp units of one frame."
@@ -65,8 +74,6 @@ class NearEnd:
         self._inband_wanted = inband_dtmf
         self._inband: InbandDetector | None = None
         self._listen_for_keys()
-        self.unauthenticated = 0
-        self._octets = 0
         self.uplink = Uplink(self.codec.clock_rate_hz)
         self.reception = rtp.Reception(self.codec.clock_rate_hz)
         self.digits = DigitReceiver(self.codec.clock_rate_hz)
@@ -75,14 +82,8 @@ class NearEnd:
         "Told what the caller hears, frame by frame, in the codec in use (for the recording)."
         self.presses: list[Press] = []
         "Keys heard; whoever calls `receive` or `tick` takes them out."
-        self.wrong_source = 0
-        self.wrong_payload_type = 0
-        self.malformed = 0
-        self.ssrc_changes = 0
-        self.max_gap_s = 0.0
-        self.sent = 0
-        self.ticks_late = 0
-        self.ticks_skipped = 0
+        self.wrong_source = self.wrong_payload_type = self.malformed = self.unauthenticated = 0
+        self.ssrc_changes = self.sent = self._octets = self.ticks_late = self.ticks_skipped = 0
 
     @property
     def concealed_ms(self) -> int:
@@ -96,6 +97,14 @@ class NearEnd:
     def peer(self) -> Address:
         """Where to send: where the caller's packets really come from, else what the SDP says."""
         return self._locked or self._sdp_peer
+
+    @property
+    def rtcp_peer(self) -> Address:
+        """Where to send RTCP, by the SDP; what that does not name is as with the audio, wherever it really goes."""
+        (host, port), spec = self.peer, self._spec
+        if spec is None or spec.rtcp_mux:
+            return host, port
+        return spec.rtcp_host or host, spec.rtcp_port or port + 1
 
     @property
     def ptime_ms(self) -> int:

@@ -73,6 +73,11 @@ class NearSpec(msgspec.Struct, frozen=True, kw_only=True):
     "False while the caller's SDP says recvonly or inactive: nothing is to be expected from there."
     receives: bool = True
     "False while the caller has us on hold (sendonly, inactive): we keep the stream's clock running but send nothing."
+    rtcp_host: str = ""
+    rtcp_port: int = 0
+    "Where RTCP goes (RFC 3605). Empty and 0: to the audio's host, to the port after its own (RFC 3550, 11)."
+    rtcp_mux: bool = False
+    "RTCP comes and goes on the audio's own port (RFC 5761)."
     srtp: SrtpKeys | None = None
     "None: plain RTP."
 

@@ -1,7 +1,8 @@
 """What an SDP body says: the types, and the parser. `sip.sdp` chooses and writes; import from there.
 
-Only what one audio call needs is looked at (RFC 4566/8866, RFC 3264, RFC 4733). Lines that are no SDP, unknown
-attributes and other kinds of media are passed over; what makes the audio unusable raises `SdpError` with the line.
+Only what one audio call needs is looked at (RFC 4566/8866, RFC 3264, RFC 3605, RFC 4733, RFC 5761). Lines that are no
+SDP, unknown attributes and other kinds of media are passed over; what makes the audio unusable raises `SdpError` with
+the line.
 """
 
 from __future__ import annotations
@@ -84,6 +85,12 @@ class Media:
     ptime_ms: int = 0
     "0: not said."
     maxptime_ms: int = 0
+    rtcp_host: str = ""
+    "Of an a=rtcp line (RFC 3605). Empty: where the audio goes."
+    rtcp_port: int = 0
+    "0: not said, so the one after the audio's (RFC 3550, 11)."
+    rtcp_mux: bool = False
+    "RTCP may come and go on the audio's own port (RFC 5761)."
     crypto: tuple[str, ...] = ()
     "a=crypto lines as text (RFC 4568). They hold keys: never log them."
 
@@ -183,6 +190,8 @@ def _media(section: list[_Line], session_host: str, session_direction: Direction
     rtpmaps: dict[int, Format] = {}
     fmtps: dict[int, str] = {}
     crypto: list[str] = []
+    rtcp: tuple[str, int] = ("", 0)
+    rtcp_mux = False
     for line in rest:
         if line.key == "c":
             host = _connection(line)
@@ -202,6 +211,10 @@ def _media(section: list[_Line], session_host: str, session_direction: Direction
                 maxptime_ms = _milliseconds(line, value)
             case "crypto":
                 crypto.append(value)
+            case "rtcp":
+                rtcp = _rtcp(value)
+            case "rtcp-mux":
+                rtcp_mux = True
             case _:
                 direction = _direction(name, direction)
     if media.port and not host:
@@ -215,6 +228,9 @@ def _media(section: list[_Line], session_host: str, session_direction: Direction
         direction=ON_HOLD.get(direction, direction) if _is_unspecified(host) else direction,
         ptime_ms=ptime_ms,
         maxptime_ms=maxptime_ms,
+        rtcp_host=rtcp[0],
+        rtcp_port=rtcp[1],
+        rtcp_mux=rtcp_mux,
         crypto=tuple(crypto),
     )
 
@@ -245,6 +261,24 @@ def _rtpmap(line: _Line, value: str) -> Format:
         line.integer(clock, 1, 1_000_000, "clock rate"),
         line.integer(channels or "1", 1, 255, "channel count"),
     )
+
+
+def _rtcp(value: str) -> tuple[str, int]:
+    """Host and port of an a=rtcp line (RFC 3605, 2.1). Unreadable, it says nothing: reports are not worth a call."""
+    port, *address = value.split()[:4] or [""]
+    if not _is_number(port) or not 0 < int(port) <= 65535:
+        return "", 0
+    if len(address) == 3 and address[0].upper() == "IN" and _is_usable_address(address[2]):
+        return address[2], int(port)
+    return "", int(port)
+
+
+def _is_usable_address(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_multicast or host == "255.255.255.255")
 
 
 def _milliseconds(line: _Line, value: str) -> int:

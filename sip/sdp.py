@@ -79,6 +79,12 @@ class Choice:
     ptime_ms: int = 20
     direction: Direction = Direction.SENDRECV
     "The remote's. An address of 0.0.0.0 counts as hold already."
+    rtcp_host: str = ""
+    "Where their reports are wanted, if not where the audio is (RFC 3605)."
+    rtcp_port: int = 0
+    "0: on the port after the audio's."
+    rtcp_mux: bool = False
+    "Both sides want RTCP on the audio's own port (RFC 5761)."
     crypto: Crypto | None = None
     "Their key. None: plain RTP."
 
@@ -103,7 +109,7 @@ def choose(offer: Session, accepted: Sequence[str], srtp: Srtp = "off") -> Choic
         for offered in media.formats:
             codec = codec_of(offered)
             if codec is not None and codec in accepted:
-                return _choice(number, media, offered, codec, theirs)
+                return _choice(number, media, offered, codec, theirs, media.rtcp_mux)
     return None
 
 
@@ -134,7 +140,7 @@ def choose_answered(offer: Session, answer: Session, keys: Sequence[Crypto] = ()
         for answered in theirs.formats:
             codec = codec_of(answered)
             if codec is not None and codec in offered:
-                return _choice(number, theirs, answered, codec, key)
+                return _choice(number, theirs, answered, codec, key, ours.rtcp_mux and theirs.rtcp_mux)
     return None
 
 
@@ -147,7 +153,7 @@ def _is_usable(media: Media, key: Crypto | None, srtp: Srtp) -> bool:
     return media.is_rtp_audio and (key is not None or (media.is_plain and srtp != "required"))
 
 
-def _choice(number: int, media: Media, chosen: Format, codec: str, key: Crypto | None) -> Choice:
+def _choice(number: int, media: Media, chosen: Format, codec: str, key: Crypto | None, rtcp_mux: bool) -> Choice:
     events = (one for one in media.formats if one.is_called(TELEPHONE_EVENT) and one.clock_hz == chosen.clock_hz)
     dtmf = next(events, None)
     return Choice(
@@ -160,6 +166,9 @@ def _choice(number: int, media: Media, chosen: Format, codec: str, key: Crypto |
         dtmf_payload_type=dtmf.payload_type if dtmf else -1,
         ptime_ms=_ptime(media, CODECS[codec].ptimes_ms),
         direction=media.direction,
+        rtcp_host=media.rtcp_host,
+        rtcp_port=media.rtcp_port,
+        rtcp_mux=rtcp_mux,
         crypto=key,
     )
 
@@ -180,7 +189,7 @@ def build_answer(
     """One m= line per offered one, all but the chosen refused with port 0 (RFC 3264, 6).
 
     `previous` is what we sent before in the same call: the o= line goes on from there. `key` is ours, to be given if,
-    and only if, the choice has theirs.
+    and only if, the choice has theirs. RTCP goes on the audio's port if, and only if, they have offered that.
     """
     formats = [replace(CODECS[choice.codec].offered, payload_type=choice.payload_type)]
     if choice.dtmf_payload_type >= 0:
@@ -190,6 +199,7 @@ def build_answer(
         if number == choice.line:
             keys = [] if key is None else [key]
             lines += _audio(port, media.protocol, formats, choice.ptime_ms, choice.direction.mirrored, keys)
+            lines += ["a=rtcp-mux"] if choice.rtcp_mux else []
         else:
             lines.append(f"m={media.kind} 0 {media.protocol} {media.tokens[0]}")
     return _described(host, lines, previous)

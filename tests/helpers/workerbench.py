@@ -123,6 +123,8 @@ class Caller:
         self.sequence, self.timestamp, self.ssrc = 65530, 0xFFFFFF00, 0x1234
         self.heard: list[rtp.Packet] = []
         self.heard_at: list[float] = []
+        self.reports: list[bytes] = []
+        "RTCP that came with the audio."
         self._loop.add_reader(self._sock.fileno(), self._readable)
 
     @property
@@ -157,7 +159,11 @@ class Caller:
     def _readable(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                self.heard.append(rtp.parse(self._sock.recv(4096)))
+                data = self._sock.recv(4096)
+                if rtp.is_rtcp(data):
+                    self.reports.append(data)
+                    continue
+                self.heard.append(rtp.parse(data))
                 self.heard_at.append(time.monotonic())
 
     def close(self) -> None:

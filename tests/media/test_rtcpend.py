@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -122,3 +124,67 @@ async def test_without_the_odd_port_the_call_goes_on() -> None:
             await caller.speak([bytes([9]) * 160] * 3)
             await until(lambda: caller.heard)
             assert isinstance((await on.control.close()).near, wire.NearReport)
+
+
+async def agree(on: Bench, caller: Caller, **changes: object) -> None:
+    await on.control.send(wire.StartNear(call="c1", near=caller.near(dtmf_payload_type=101, **changes)))
+
+
+async def test_with_the_audio_where_both_want_that() -> None:
+    """RFC 5761: ours go to the RTP port from the RTP port, theirs are taken from it."""
+    async with bench() as on:
+        caller = await on.talking()
+        await agree(on, caller, rtcp_mux=True)
+        await caller.speak([bytes([9]) * 160] * 3)
+        await until(lambda: caller.reports and len(caller.heard) > 10)
+        senders = [one for data in caller.reports for one in rtcp.parse(data) if isinstance(one, rtcp.SenderReport)]
+        assert senders[-1].ssrc == caller.heard[0].ssrc
+        now = time.monotonic()
+        ours = RtcpSession(caller.ssrc, 8000, now)
+        ours.receive(caller.reports[-1], now)
+        heard = Received(caller.heard[0].ssrc, 100, 90, 99, 80.0)
+        caller.send_raw(ours.report(now, Sent(3, 480, caller.timestamp, now), heard))
+        told = len(caller.heard)
+        await until(lambda: len(caller.heard) > told + 2)
+        report = (await on.control.close()).near
+        await until(lambda: any(isinstance(one, rtcp.Bye) for one in rtcp.parse(caller.reports[-1])))
+    assert report.their_loss > 0
+    assert report.their_jitter_ms == 10.0
+    assert report.round_trip_ms > 0
+
+
+@pytest.mark.parametrize("names_host", [False, True])
+async def test_to_the_port_that_the_sdp_names(names_host: bool) -> None:
+    """RFC 3605; and when the caller moves there, to the one he names then."""
+    async with bench() as on:
+        caller = await on.talking()
+        with listener("127.0.0.2" if names_host else "127.0.0.1") as first, listener("127.0.0.1") as second:
+            host, port = first.getsockname()
+            await agree(on, caller, rtcp_host=host if names_host else "", rtcp_port=port)
+            assert (await report_at(first)).ssrc == (await heard_of(caller)).ssrc
+            first.sendto(b"\x80\xc9\x00\x01" + bytes(4), (caller.target[0], caller.target[1] + 1))  # where to answer
+            await report_at(first)
+            await agree(on, caller, rtcp_port=second.getsockname()[1])
+            await report_at(second)
+            await report_at(second)
+
+
+@contextlib.contextmanager
+def listener(host: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        sock.setblocking(False)
+        yield sock
+
+
+async def report_at(sock: socket.socket) -> rtcp.SenderReport:
+    async with asyncio.timeout(5):
+        data = await asyncio.get_running_loop().sock_recv(sock, 2048)
+    report = rtcp.parse(data)[0]
+    assert isinstance(report, rtcp.SenderReport)
+    return report
+
+
+async def heard_of(caller: Caller) -> rtp.Packet:
+    await until(lambda: caller.heard)
+    return caller.heard[0]

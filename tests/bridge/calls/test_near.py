@@ -125,6 +125,13 @@ def test_a_codec_goes_to_the_worker_by_its_name() -> None:
     assert side.spec() == NearSpec(host="192.0.2.7", port=4000, codec="L16/16000", payload_type=97, ptime_ms=40)
 
 
+def test_where_reports_go_is_told_to_the_worker() -> None:
+    side = near()
+    side.take_offer(OFFER + "a=rtcp:4005 IN IP4 192.0.2.8\r\na=rtcp-mux\r\n")
+    assert "a=rtcp-mux" in side.answer().splitlines()
+    assert side.spec() == msgspec.structs.replace(NEAR, rtcp_host="192.0.2.8", rtcp_port=4005, rtcp_mux=True)
+
+
 class TestSrtp:
     def test_their_key_and_ours(self) -> None:
         side = near(srtp="required")
