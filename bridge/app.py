@@ -24,7 +24,7 @@ from bridge.calls.operator import Operator
 from bridge.calls.reception import Reception
 from bridge.calls.words import LineLost
 from bridge.calls.workers import WorkerPool
-from bridge.config import Config, PlatformSection, api_key, examine, secret
+from bridge.config import Config, PlatformSection, api_key, examine, origin, secret
 from bridge.errors import BridgeError
 from bridge.metrics import Metrics
 from bridge.options import (
@@ -212,7 +212,7 @@ class Bridge:
         media, host = config.media, config.sip.host
         ports = (("udp", started.udp_port), ("tcp", started.tcp_port), ("tls", started.tls_port))
         listens = [f"{host}:{port} {name}" for name, port in ports if port >= 0]
-        platforms = [f"{one.name} ({one.kind}{f', {one.url}' if one.url else ''})" for one in config.platforms]
+        platforms = [f"{one.name} ({one.kind}{f', {origin(one.url)}' if one.url else ''})" for one in config.platforms]
         trunks = [
             f"{one.name} ({one.kind}, {one.registrar or one.host or ' '.join(one.sources)})" for one in config.trunks
         ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bridge.config.checks import check
-from bridge.config.secrets import DEVELOPMENT_KEY, SecretMissing, api_key, secret
+from bridge.config.secrets import DEVELOPMENT_KEY, SecretMissing, api_key, origin, secret
 from bridge.config.sections import (
     CallerIdSection,
     Config,
@@ -50,6 +50,7 @@ __all__ = [
     "api_key",
     "examine",
     "load",
+    "origin",
     "secret",
 ]
 

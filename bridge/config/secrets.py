@@ -43,6 +43,12 @@ def api_key(platform: PlatformSection, environ: Mapping[str, str] = os.environ) 
     return key or (DEVELOPMENT_KEY if is_local(platform.url) and platform.kind in KEYED else "")
 
 
+def origin(url: str) -> str:
+    """What may be shown of an address: in the rest of it people hide keys."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)

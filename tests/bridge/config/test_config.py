@@ -18,6 +18,7 @@ from bridge.config import (
     api_key,
     examine,
     load,
+    origin,
     secret,
 )
 from bridge.errors import ConfigError
@@ -369,6 +370,17 @@ class TestSecrets:
         assert api_key(here, {}) == DEVELOPMENT_KEY
         assert api_key(msgspec.structs.replace(here, url=""), {}) == ""
         assert api_key(msgspec.structs.replace(here, kind="twilio"), {}) == ""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "wss://agent.example:8443/t0ken/media?key=t0ken",
+            "wss://user:t0ken@agent.example:8443",
+            "wss://agent.example:8443",
+        ],
+    )
+    def test_what_is_shown_of_an_address(self, url: str) -> None:
+        assert origin(url) == "wss://agent.example:8443"
 
     def test_settings_hold_no_secret(self) -> None:
         fields = {field.name for kind in (TrunkSection, PlatformSection) for field in msgspec.structs.fields(kind)}
