@@ -92,7 +92,8 @@ class Bridge:
         self.config = config
         self._environ, self._source, self._on_reload = environ, source, on_reload
         self.platforms = Adapters(build_platforms(config, environ))
-        self.pool = WorkerPool(worker_count(config.media), worker_options(config.media), dialects=DIALECTS)
+        media = config.media
+        self.pool = WorkerPool(worker_count(media), worker_options(media), dialects=DIALECTS, codecs=media.codecs)
         self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ))
         self.trunks = TrunkKeeper(
             config.trunks,

@@ -28,6 +28,7 @@ import uvloop
 from media import wire
 from media.call import Call
 from media.clock import Alarm
+from media.coders import prepare
 from media.far import DialectTable, FarEar, FarEnd, FarFailure
 from media.figures import Ledger
 from media.near import NearEnd
@@ -269,6 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fd", type=int, required=True, help="inherited SOCK_SEQPACKET socket to the control process")
     parser.add_argument("--dialects", default="", help="package.module:NAME of the dialect table")
+    parser.add_argument("--codecs", default="", help="to be ready for: what they need is loaded before the first call")
     parser.add_argument("--log-level", default="info")
     arguments = parser.parse_args()
     handler = logging.StreamHandler(sys.stderr)
@@ -278,6 +280,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     control = socket.socket(fileno=arguments.fd)
     control.setblocking(False)
+    prepare(arguments.codecs.split(","))
     uvloop.run(serve(control, load_dialects(arguments.dialects)))
 
 

@@ -7,7 +7,7 @@ dies, every call of it hears WorkerLost and the worker is replaced.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -61,10 +61,13 @@ class WorkerPool:
         options: wire.WorkerOptions,
         *,
         dialects: str,
+        codecs: Sequence[str] = (),
         care: Care = CARE,
         module: str = "media.worker",
     ) -> None:
-        """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`)."""
+        """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`); `codecs` are
+        those that it must be ready for.
+        """
         self._on_event: OnEvent = lambda call, event: None
         self._by_call: dict[str, PooledWorker] = {}
         self._asked: dict[str, asyncio.Future[wire.CallReport]] = {}
@@ -73,7 +76,7 @@ class WorkerPool:
             share = msgspec.structs.replace(options, first_port=first, last_port=last)
             child: Child[wire.Command, wire.AnyEvent] = Child(
                 f"media{number}",
-                [module, "--dialects", dialects],
+                [module, "--dialects", dialects, "--codecs", ",".join(codecs)],
                 TONGUE,
                 first=wire.Setup(options=share, worker=number),
                 on_message=partial(self._receive, number),

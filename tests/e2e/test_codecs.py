@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -97,6 +98,14 @@ async def test_the_agent_is_heard(bridge: Rig, codec: str, platform: str) -> Non
         await caller.hang_up()
         assert_tones(caller.ear.notes(440), PROMPT)
         assert caller.ear.breaks() == []
+
+
+@pytest.mark.parametrize(("codecs", "is_loaded"), [('["PCMU", "L16/8000"]', False), ('["PCMU", "G722"]', True)])
+async def test_what_a_codec_needs_is_loaded_before_the_first_call(tmp_path: Path, codecs: str, is_loaded: bool) -> None:
+    """It takes up to a tenth of a second, in which all other calls of the worker would stand still; and 30 MB."""
+    async with rig(tmp_path, media=f"codecs = {codecs}") as house:
+        [worker] = house.children("media.worker")
+        assert ("libavcodec" in Path(f"/proc/{worker}/maps").read_text()) == is_loaded
 
 
 async def test_what_the_answer_says(bridge: Rig) -> None:
