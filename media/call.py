@@ -266,7 +266,7 @@ class Call:
         if self._ending is not None:  # nobody is there to be answered
             return
         if not self._playout.mark(name):
-            self.on_far_happening(Trouble("too many marks wait for their audio"))
+            self.on_far_happening(Trouble("too many marks: one comes back before its audio was sent"))
         self._tell_marks()
 
     def _tell_marks(self) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 
-MOST_MARKS = 10_000
-"One for each 20 ms of more than three minutes. What is put beyond it is refused, and counted as trouble."
+MOST_MARKS = 4000
+"""One for each 20 ms of eighty seconds. With one more the oldest comes back early: an agent may wait for the last one
+before it hangs up, so none may be lost."""
 
 
 class Marks:
@@ -24,11 +25,12 @@ class Marks:
         return len(self._waiting)
 
     def put(self, name: str, place: int) -> bool:
-        """`place` never falls from one mark to the next. False: too many wait, this one is forgotten."""
-        if len(self._waiting) >= MOST_MARKS:
-            return False
+        """`place` never falls from one mark to the next. False: too many wait, and the oldest waits no longer."""
         self._waiting.append((place, name))
-        return True
+        if len(self._waiting) <= MOST_MARKS:
+            return True
+        self._waiting[0] = (0, self._waiting[0][1])
+        return False
 
     def reached(self, place: int) -> list[str]:
         """Names of the marks up to this place."""

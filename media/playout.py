@@ -212,7 +212,7 @@ class Playout:
         return len(self._marks) > 0
 
     def mark(self, name: str) -> bool:
-        """Put a mark behind all that was pushed so far. False: there are too many, it is forgotten."""
+        """Put a mark behind all that was pushed so far. False: there are too many, the oldest comes back early."""
         return self._marks.put(name, self._pushed)
 
     def marks_reached(self) -> list[str]:

@@ -13,13 +13,15 @@ def test_each_is_given_back_once_in_the_order_in_which_they_came() -> None:
     assert len(marks) == 0
 
 
-def test_what_is_beyond_the_limit_is_refused_and_the_others_are_kept() -> None:
+def test_beyond_the_limit_the_oldest_comes_early_and_none_is_lost() -> None:
     marks = Marks()
-    assert all(marks.put(str(number), number) for number in range(MOST_MARKS))
-    assert not marks.put("one too many", MOST_MARKS)
+    assert all(marks.put(str(number), 100 + number) for number in range(MOST_MARKS))
+    assert marks.reached(0) == []
+    assert not marks.put("one too many", 100 + MOST_MARKS)
     assert marks.reached(0) == ["0"]
-    assert marks.put("again", MOST_MARKS)
-    assert marks.reached(MOST_MARKS) == [*map(str, range(1, MOST_MARKS)), "again"]
+    assert marks.reached(0) == []
+    assert marks.reached(100 + MOST_MARKS) == [*map(str, range(1, MOST_MARKS)), "one too many"]
+    assert marks.put("again", 200 + MOST_MARKS)
 
 
 def test_forgotten_marks_never_come() -> None:
