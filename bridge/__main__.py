@@ -12,6 +12,8 @@ COMMANDS = {
     "check-config": "check_config",
     "call": "call",
     "simulate": "simulate",
+    "calls": "calls",
+    "report": "report",
     "demo": "demo",
     "bench": "bench",
 }
@@ -22,6 +24,8 @@ HELP = {
     "check-config": "say what is wrong with configuration files",
     "call": "place a test call into any SIP target",
     "simulate": "play a voice platform (ultravox, vapi)",
+    "calls": "list the calls in the store, or show one of them",
+    "report": "what calls have cost, against one provider's price",
     "demo": "one real call through the bridge, with a picture of it",
     "bench": "measure the bridge on this machine",
 }

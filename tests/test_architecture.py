@@ -46,6 +46,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bridge.calls": GROUND | LIBRARIES | {"bridge.platforms", "bridge.routing"},
     # the partners: where they are, how they fare, which of them carries a call
     "bridge.trunks": GROUND | LIBRARIES | {"bridge.routing", "bridge.calls"},
+    # what people read: calls, events of trunks, costs
+    "bridge.reports": GROUND | LIBRARIES | {"bridge.routing"},
     # the face
     "bridge.web": GROUND | LIBRARIES | {"bridge.routing", "bridge.calls", "bridge.trunks", "bridge.metrics"},
     # the roof, and what looks at the whole house from outside
@@ -56,7 +58,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "bridge.bench": HOUSE | {"bridge.simulators"},
     "bridge.telephone": HOUSE,
     "bridge.commands": HOUSE
-    | {"bridge.simulators", "bridge.demo", "bridge.bench", "bridge.options", "bridge.telephone"},
+    | {"bridge.simulators", "bridge.demo", "bridge.bench", "bridge.options", "bridge.telephone", "bridge.reports"},
     "bridge.__main__": HOUSE | {"bridge.commands"},
 }
 "Room -> the other rooms it may import. A module belongs to the longest name that fits."

@@ -10,7 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge.config.parts import Found, check_currency, check_directory, check_file, check_price, check_secret
+from bridge.config.parts import (
+    Found,
+    check_billing,
+    check_currency,
+    check_directory,
+    check_file,
+    check_price,
+    check_secret,
+)
 from bridge.config.route_checks import check_platform_names, check_routes
 from bridge.config.secrets import KEYED, is_address, is_local
 from bridge.config.sections import Config, PlatformSection, RecordsSection, SipSection, TrunkSection, WebSection
@@ -75,6 +83,7 @@ def check(config: Config, environ: Mapping[str, str]) -> Found:
         yield from check_country(("outbound", "country"), config.outbound.country)
     yield from check_platform_names(("outbound", "platforms"), config.outbound.platforms, config.platforms)
     yield from check_price(("costs", "single_provider_per_minute"), config.costs.single_provider_per_minute)
+    yield from check_billing(("costs", "single_provider_billing"), config.costs.single_provider_billing)
     yield from check_currency(("costs", "currency"), config.costs.currency)
     yield from _check_records(config.records, environ)
     yield from _check_web(config.web, environ)

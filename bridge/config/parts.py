@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,6 +12,8 @@ from bridge.config.secrets import SecretMissing, secret
 from bridge.config.toml_lines import Path as Key
 
 Found = Iterator[tuple[Key, str]]
+
+BILLING = re.compile(r"[1-9]\d{0,3}/[1-9]\d{0,3}")
 
 
 def check_secret(path: Key, env: str, file: str, environ: Mapping[str, str]) -> Found:
@@ -46,6 +49,11 @@ def check_price(path: Key, text: str) -> Found:
         return
     if not (price.is_finite() and price >= 0):
         yield path, f"`{text}` is no price"
+
+
+def check_billing(path: Key, text: str) -> Found:
+    if not BILLING.fullmatch(text):
+        yield path, f"`{text}` is no `first/step` in seconds, e.g. `60/60`, `30/6`, `1/1`"
 
 
 def check_currency(path: Key, text: str) -> Found:

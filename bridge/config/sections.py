@@ -233,6 +233,7 @@ class CostsSection(Section, frozen=True):
     """What `puente report cost` compares the trunks with."""
 
     single_provider_per_minute: str = "0.015"
+    single_provider_billing: str = "60/60"
     currency: str = "USD"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from phonenumbers import SUPPORTED_REGIONS
 
-from bridge.config.parts import Found, check_currency, check_price, check_secret
+from bridge.config.parts import Found, check_billing, check_currency, check_price, check_secret
 from bridge.config.secrets import is_address
 from bridge.config.sections import SipSection, TrunkSection
 from bridge.config.toml_lines import Path as Key
@@ -16,7 +16,6 @@ from bridge.config.toml_reader import nearest
 
 E164 = re.compile(r"\+[1-9]\d{1,14}")
 PREFIX = re.compile(r"\+[1-9]\d{0,14}")
-BILLING = re.compile(r"[1-9]\d{0,3}/[1-9]\d{0,3}")
 HOST = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))(?::(?P<port>\d+))?"
 )
@@ -80,8 +79,7 @@ def _check_money(path: Key, trunk: TrunkSection) -> Found:
     if trunk.price_per_minute:
         yield from check_price((*path, "price_per_minute"), trunk.price_per_minute)
     yield from check_currency((*path, "currency"), trunk.currency)
-    if not BILLING.fullmatch(trunk.billing):
-        yield (*path, "billing"), f"`{trunk.billing}` is no `first/step` in seconds, e.g. `60/60`, `30/6`, `1/1`"
+    yield from check_billing((*path, "billing"), trunk.billing)
 
 
 def _check_registering(path: Key, trunk: TrunkSection) -> Found:

@@ -13,7 +13,8 @@ ENDED = "2026-11-22T10:01:32.500+00:00"
 
 
 def standing(call: str = "c1", **other: Any) -> CallRecord:
-    return CallRecord(call=call, direction="inbound", **{"started_at": AT, "trunk": "mx", "region": "latam"} | other)
+    facts: dict[str, Any] = {"direction": "inbound", "started_at": AT, "trunk": "mx", "region": "latam"}
+    return CallRecord(call=call, **facts | other)
 
 
 def over(call: str = "c1", **other: Any) -> CallRecord:
