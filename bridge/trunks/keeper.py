@@ -139,6 +139,7 @@ class TrunkKeeper:
     # --- the desk's questions (bridge.calls.trunks.Trunks) ---
 
     def choices(self, wanted: Wanted) -> Choices:
+        self._step()  # what time alone has changed counts, and is told
         now = self._clock()
         self._decisions += 1
         # The name feeds the dice of RFC 2782's weights: no call has one yet.
@@ -175,6 +176,7 @@ class TrunkKeeper:
         partner, now = self._partners.get(trunk), self._clock()
         if partner is None:
             return "" if not trunk else "there is no trunk of this name any more"
+        partner.look(now)
         breaker = partner.health.breaker
         if (refusal := breaker.refusal(now)) and breaker.state is State.HALF_OPEN:
             return refusal

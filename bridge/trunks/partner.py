@@ -150,7 +150,7 @@ class Partner:
             answered=probed.answered,
             status=probed.status,
             took_ms=probed.took_ms,
-            why=probed.why or ("" if probed.answered else "does not answer OPTIONS"),
+            why="does not answer OPTIONS" if probed.status == 408 else probed.why,
             now=now,
         )
         if not good and one.is_alive:

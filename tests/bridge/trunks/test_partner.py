@@ -33,7 +33,7 @@ def probed(probe: sip.Probe, *, answered: bool = True, status: int = 200, took_m
         status=status if answered else 408,
         took_ms=took_ms,
         answered=answered,
-        why="" if answered else "no answer within 0.8 s",
+        why="" if answered else "does not answer OPTIONS",
     )
 
 
@@ -121,8 +121,8 @@ class TestProbes:
         assert now - died_at <= 3.7
         down = "192.0.2.1:5060;transport=udp"
         assert one.take_news() == [
-            News("target-down", "no answer within 0.8 s", down),
-            News("down", f"{down}: no answer within 0.8 s"),
+            News("target-down", "does not answer OPTIONS", down),
+            News("down", f"{down}: does not answer OPTIONS"),
         ]
 
     def test_one_lost_packet_is_looked_into_and_forgotten(self) -> None:
