@@ -110,8 +110,9 @@ def _check_ranges(config: Config) -> Found:
 def _check_sip(sip: SipSection) -> Found:
     if sip.udp_port == sip.tcp_port == sip.tls_port == -1:
         yield ("sip", "udp_port"), "UDP, TCP and TLS are all off"
-    if sip.tls_port >= 0 and not (sip.tls_certificate_file and sip.tls_key_file):
-        yield ("sip", "tls_port"), "TLS takes a certificate of ours: set tls_certificate_file and tls_key_file"
+    if bool(sip.tls_certificate_file) != bool(sip.tls_key_file):
+        there, missing = ("certificate", "key") if sip.tls_certificate_file else ("key", "certificate")
+        yield ("sip", f"tls_{there}_file"), f"is there without tls_{missing}_file"
     for key in ("tls_certificate_file", "tls_key_file", "tls_ca_file"):
         yield from check_file(("sip", key), getattr(sip, key))
     for server in sip.name_servers:

@@ -25,9 +25,9 @@ class SipSection(Section, frozen=True):
     "0 takes any free port, -1 switches UDP off."
     tcp_port: int = 5060
     tls_port: int = -1
-    "-1: no TLS, neither way. Listening takes a certificate of ours."
+    "-1: no TLS, neither way."
     tls_certificate_file: str = ""
-    "PEM: our certificate and its chain. Partners that ask for one are shown it too."
+    "PEM: our certificate and its chain. Without it we can call by TLS, and not be called."
     tls_key_file: str = ""
     tls_ca_file: str = ""
     "PEM: whose certificates we believe. Empty: the system's."
