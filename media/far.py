@@ -116,10 +116,10 @@ class Dialect(Protocol):
     def on_binary(self, data: bytes) -> list[FarHappening]:
         """A binary frame has come (not called when `raw_audio`)."""
 
-    def audio(self, data: bytes, at_ms: int) -> Frame:
-        """Caller's audio as a frame, `at_ms` since the socket opened in time of sound (not called when `raw_audio`).
+    def audio(self, data: bytes, at_ms: int) -> list[Frame]:
+        """Caller's audio in frames, `at_ms` since the socket opened in time of sound (not called when `raw_audio`).
 
-        Asked when the frame is sent. Audio that had to be dropped leaves a gap before `at_ms`.
+        Asked when the frames are sent. Audio that had to be dropped leaves a gap before `at_ms`.
         """
 
     def on_digit(self, digit: str) -> list[Frame]:

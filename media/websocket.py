@@ -243,7 +243,8 @@ class FarSocket(WSListener):
 
     def _send_wrapped(self, data: bytes) -> None:
         """Audio on a platform whose frames are more than samples."""
-        self._send(self._dialect.audio(data, int(self._at_ms)))
+        for frame in self._dialect.audio(data, int(self._at_ms)):
+            self._send(frame)
         self._at_ms += len(data) / self._bytes_per_ms
 
     def _send(self, frame: Frame) -> None:

@@ -24,7 +24,7 @@ from bridge.bench.signal import Samples
 from bridge.platforms import DIALECTS
 from bridge.simulators.twilio import messages
 from media.codecs import CODECS, Codec
-from media.far import Audio, Dialect, Frame
+from media.far import Audio, Dialect
 from media.resample import Resampler
 from media.transcode import transcoder
 from media.wire import FarSpec
@@ -239,18 +239,19 @@ def wrapping_row(name: str, options: Options) -> WrappingRow:
     dialect = DIALECTS[name](FarSpec(platform=name, dialect=name, encoding="mulaw", options=sid))
     frames = frames_of(CODECS["PCMU"].encode(signal.sine(8000, SIGNAL_S)), 8000, 1)
     texts = [AGENTS[name](frame).encode() for frame in frames]
-    wrapped = [_wire_bytes(dialect.audio(frame, number * PTIME_MS)) for number, frame in enumerate(frames)]
+    wrapped = [_wrapped(dialect, frame) for frame in frames]
     return WrappingRow(
         dialect=name,
         sound_bytes=len(frames[0]),
         up_bytes=max(map(len, wrapped)),
         down_bytes=max(map(len, texts)),
-        up_us=cost_us(lambda frame: _wire_bytes(dialect.audio(frame, 20)), frames, options),
+        up_us=cost_us(lambda frame: _wrapped(dialect, frame), frames, options),
         down_us=cost_us(lambda text: _unwrapped(dialect, text), texts, options),
     )
 
 
-def _wire_bytes(frame: Frame) -> bytes:
+def _wrapped(dialect: Dialect, sound: bytes) -> bytes:
+    (frame,) = dialect.audio(sound, PTIME_MS)
     return frame.encode() if isinstance(frame, str) else frame
 
 

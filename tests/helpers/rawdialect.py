@@ -43,7 +43,7 @@ class Raw:
     def on_binary(self, data: bytes) -> list[FarHappening]:
         raise AssertionError("raw audio does not pass through the dialect")
 
-    def audio(self, data: bytes, at_ms: int) -> Frame:
+    def audio(self, data: bytes, at_ms: int) -> list[Frame]:
         raise AssertionError("raw audio does not pass through the dialect")
 
     def on_digit(self, digit: str) -> list[Frame]:

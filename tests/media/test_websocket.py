@@ -77,8 +77,8 @@ class Wrapped(Raw):
     def on_text(self, text: str) -> list[FarHappening]:
         return [Audio(text.encode()), Mark("m")] if text.startswith("audio") else super().on_text(text)
 
-    def audio(self, data: bytes, at_ms: int) -> Frame:
-        return f"at {at_ms}: {data[0]}"
+    def audio(self, data: bytes, at_ms: int) -> list[Frame]:
+        return [f"at {at_ms}: {data[0]}"]
 
 
 def connected(dialect: type[Raw] = Raw) -> tuple[FarSocket, Transport, Ear]:

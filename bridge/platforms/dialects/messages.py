@@ -117,8 +117,8 @@ class JsonDialect(SocketDialect):
     def on_binary(self, data: bytes) -> list[FarHappening]:
         return [Audio(data)]
 
-    def audio(self, data: bytes, at_ms: int) -> Frame:
-        return data
+    def audio(self, data: bytes, at_ms: int) -> list[Frame]:
+        return [data]
 
     def on_mark(self, name: str) -> list[Frame]:
         return []  # none of these platforms puts marks

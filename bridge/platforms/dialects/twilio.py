@@ -30,6 +30,8 @@ from media.wire import FarSpec
 log = logging.getLogger(__name__)
 
 MEDIA_FORMAT: Final = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+BYTES_PER_MS: Final = 8
+FRAME_BYTES: Final = 20 * BYTES_PER_MS
 MOST_NAME_CHARS: Final = 1024
 "Of a mark. Names are kept until their audio has left."
 
@@ -94,6 +96,8 @@ class TwilioDialect(SocketDialect):
         self._stream_sid = str(self._start["streamSid"])
         self._sequence = 0
         self._chunk = 0
+        self._rest = b""
+        "Of the caller's audio, less than a frame."
         self._is_misaddressed = False
         # Per packet only numbers and payload are put in.
         self._media_head = f'{{"event":"media","streamSid":"{self._stream_sid}","sequenceNumber":"'
@@ -115,7 +119,19 @@ class TwilioDialect(SocketDialect):
     def on_binary(self, data: bytes) -> list[FarHappening]:
         return [Trouble("a binary frame: audio is text on this socket")]
 
-    def audio(self, data: bytes, at_ms: int) -> Frame:
+    def audio(self, data: bytes, at_ms: int) -> list[Frame]:
+        """20 ms in each, as from Twilio, whatever the trunk's ptime is: agents count messages, and cut by them."""
+        if len(data) == FRAME_BYTES and not self._rest:
+            return [self._media(data, at_ms)]
+        at_ms -= len(self._rest) // BYTES_PER_MS
+        data = self._rest + data
+        whole = len(data) - len(data) % FRAME_BYTES
+        self._rest = data[whole:]
+        return [
+            self._media(data[at : at + FRAME_BYTES], at_ms + at // BYTES_PER_MS) for at in range(0, whole, FRAME_BYTES)
+        ]
+
+    def _media(self, data: bytes, at_ms: int) -> Frame:
         self._sequence += 1
         self._chunk += 1
         return (

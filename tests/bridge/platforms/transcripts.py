@@ -42,7 +42,7 @@ def _answer(dialect: Dialect, line: dict[str, Any]) -> dict[str, Any]:
         case {"do": "mark", "name": name}:
             return {">": [json.loads(frame) for frame in dialect.on_mark(name)]}
         case {"do": "audio", "bytes": size, "at_ms": at_ms}:
-            return {">": [json.loads(dialect.audio(b"\xff" * size, at_ms))]}
+            return {">": [json.loads(frame) for frame in dialect.audio(b"\xff" * size, at_ms)]}
         case {"do": "goodbye"}:
             return {">": [json.loads(frame) for frame in dialect.goodbye()]}
         case {"close": code}:

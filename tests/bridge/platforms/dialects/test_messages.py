@@ -119,7 +119,7 @@ def test_which_close_is_a_hang_up(dialect: Dialect, code: int, ended: PlatformHu
 def test_binary_frames_are_samples_and_nothing_else(dialect: Dialect) -> None:
     assert dialect.raw_audio
     assert dialect.on_binary(b"\x01\x02") == [Audio(b"\x01\x02")]
-    assert dialect.audio(b"\x01\x02", 20) == b"\x01\x02"
+    assert dialect.audio(b"\x01\x02", 20) == [b"\x01\x02"]
 
 
 @pytest.mark.parametrize("kind", RAW)

@@ -36,7 +36,7 @@ def test_recorded_conversations(name: str) -> None:
 
 
 def test_the_callers_audio_byte_for_byte() -> None:
-    frame = opened().audio(SOUND, 20)
+    (frame,) = opened().audio(SOUND, 20)
     assert isinstance(frame, str)
     assert json.loads(frame) == {
         "event": "media",
@@ -44,6 +44,25 @@ def test_the_callers_audio_byte_for_byte() -> None:
         "streamSid": STREAM,
         "media": {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": PAYLOAD},
     }
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 60])
+def test_a_message_is_20_ms_whatever_the_ptime_of_the_trunk(ptime_ms: int) -> None:
+    dialect, voice = opened(), SOUND * 12
+    size = 8 * ptime_ms
+    frames = [frame for at in range(0, len(voice), size) for frame in dialect.audio(voice[at : at + size], at // 8)]
+    media = [json.loads(frame)["media"] for frame in frames]
+    assert [base64.b64decode(one["payload"]) for one in media] == [SOUND] * 12
+    assert [one["timestamp"] for one in media] == [str(20 * number) for number in range(12)]
+
+
+def test_audio_of_odd_length_is_neither_lost_nor_out_of_time() -> None:
+    """As the filler and a reordered burst may give it, with a gap where audio had to be dropped."""
+    dialect = opened()
+    parts = [(SOUND[:100], 0), (SOUND[100:], 12), (SOUND[:1], 20), (SOUND[1:] + SOUND, 1000), (b"", 1039)]
+    media = [json.loads(frame)["media"] for data, at_ms in parts for frame in dialect.audio(data, at_ms)]
+    assert b"".join(base64.b64decode(one["payload"]) for one in media) == SOUND * 3
+    assert [one["timestamp"] for one in media] == ["0", "1000", "1020"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 159, 160, 4001, 480_000])
@@ -90,10 +109,10 @@ def test_a_mark_with_an_endless_name_is_trouble() -> None:
 def test_every_message_has_the_next_number_whatever_it_is() -> None:
     dialect = opened()
     frames = [
-        dialect.audio(SOUND, 0),
+        *dialect.audio(SOUND, 0),
         *dialect.on_digit("5"),
         *dialect.on_mark("m"),
-        dialect.audio(SOUND, 20),
+        *dialect.audio(SOUND, 20),
         *dialect.goodbye(),
     ]
     seen = [json.loads(frame) for frame in frames]
