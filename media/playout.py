@@ -10,7 +10,7 @@ stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEAR
 kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 No edge clicks: where the queue runs dry inside an utterance the last sound goes on and fades (at once, if the platform
-sends ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have come,
+has sent ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have come,
 within the next tick's frame (media.mender).
 
 Pure: encoded bytes and `now` in, frames out.
@@ -252,12 +252,12 @@ class Playout:
     def next(self, now: float, early: float = 0.0) -> bytes | None:
         """The frame of this tick, or None: silence. `early`: by how many seconds it is served before it is due."""
         due_at = now + early
-        self.waited = self.missed_by = -1.0
+        is_steady, self.waited, self.missed_by = self.waited >= 0, -1.0, -1.0
         if self._flushed_at:
             self.barge_in.add(now - self._flushed_at)
             self._flushed_at = 0.0
         if not self._frames:
-            return self._last_words(due_at)
+            return self._last_words(due_at, is_steady)
         if not self.sends_ahead:
             self._watch_depth(now, early > 0)
         frame, arrived, whole, fresh = self._frames.popleft()
@@ -287,8 +287,11 @@ class Playout:
         mender.before, mender.last = mender.last, frame
         return frame
 
-    def _last_words(self, now: float) -> bytes | None:
-        """The queue is empty: what is left of a frame ends it, once it is clear that nothing follows."""
+    def _last_words(self, now: float, is_steady: bool) -> bytes | None:
+        """The queue is empty: what is left of a frame ends it, once it is clear that nothing follows.
+
+        `is_steady`: the last frame came just in time, as if nothing was ever sent ahead; so the next one is only late.
+        """
         mender = self._mender
         if self._farewell:
             self._farewell = False
@@ -302,7 +305,7 @@ class Playout:
             self.played_ms += self._ptime_ms
             missing = self._units - self._codec.units(rest)
             return rest + (mender.end(missing) or self._silence(missing))
-        if self.sends_ahead and not mender.is_open:
+        if self.sends_ahead and not is_steady and not mender.is_open:
             return mender.end(self._units)
         return mender.go_on(self._units)
 

@@ -33,6 +33,8 @@ HOLD_OFF_JITTERS = 3
 PAUSE_MS = 60
 TRIM_MS = 45
 AHEAD_MS = 120
+USUAL_MS, LONGEST_MS = 20, 60
+"What a packet is longer than usual is not counted as ahead: one of 60 ms brings so much at once, and is no burst."
 STANDING_S = 0.4
 CUT_EVERY_S = 0.1
 "The 120 ms that may be ahead are back within a second: 0.4 s to be sure, and five cuts of 20 ms."
@@ -112,7 +114,8 @@ class Uplink:
         if gap:
             fill = max(0, min(gap, behind - samples))
         lead = samples + fill - behind
-        ahead_ms = lead * 1000 / self._rate_hz
+        long_ms = min(LONGEST_MS, samples * 1000 / self._rate_hz) - USUAL_MS
+        ahead_ms = lead * 1000 / self._rate_hz - max(0.0, long_ms)
         self.crowded = ahead_ms > TRIM_MS
         if ahead_ms > AHEAD_MS or (quiet and self.crowded) or self._stands(lead - 2 * samples, now):
             self.ahead_dropped += samples

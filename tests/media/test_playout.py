@@ -394,3 +394,12 @@ def test_a_flush_ends_the_draining() -> None:
     queue.push(speech(10), 1.82)
     assert heard(play(queue, 10, 1.82))[JOIN_MS * 8 :] == speech(10)[JOIN_MS * 8 :]
     assert queue.drained_ms == drained_ms
+
+
+def test_a_platform_that_could_send_ahead_and_does_not_is_only_late() -> None:
+    """An echo in real time: the frame that misses its tick is bridged by the sound before it."""
+    queue = playout(sends_ahead=True)
+    for tick in range(5):
+        queue.push(speech(1), 1.0 + tick * PTIME_S)
+        queue.next(1.005 + tick * PTIME_S)
+    assert play(queue, 4, 1.105) == [conceal(PCMU, speech(1) * 2, FRAME, n * FRAME) for n in range(3)] + [None]

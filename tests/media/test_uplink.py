@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from media.rtp import Reception
-from media.uplink import AHEAD_MS, DROP, HOLD_OFF_MS, TRIM_MS, WIDEST_HOLD_OFF_MS, Uplink
+from media.uplink import (
+    AHEAD_MS,
+    DROP,
+    HOLD_OFF_MS,
+    LONGEST_MS,
+    TRIM_MS,
+    USUAL_MS,
+    WIDEST_HOLD_OFF_MS,
+    Uplink,
+)
 from tests.helpers.wire import Wire
 
 RATE_HZ = 8000
@@ -333,9 +342,22 @@ def test_the_filler_waits_longer_on_a_line_of_much_jitter(jitter_ms: float, hold
 def test_a_packet_longer_than_the_bound_is_dropped_not_sent() -> None:
     uplink = Uplink(RATE_HZ)
     uplink.start(0.0)
-    assert uplink.admit(0, (AHEAD_MS + 1) * PER_MS, False, 0.0) == DROP
-    assert (uplink.sent, uplink.ahead_dropped) == (0, (AHEAD_MS + 1) * PER_MS)
-    assert uplink.admit((AHEAD_MS + 1) * PER_MS, AHEAD_MS * PER_MS, False, 0.0) == 0
+    too_long_ms = AHEAD_MS + LONGEST_MS - USUAL_MS + 1
+    assert uplink.admit(0, too_long_ms * PER_MS, False, 0.0) == DROP
+    assert (uplink.sent, uplink.ahead_dropped) == (0, too_long_ms * PER_MS)
+    assert uplink.admit(too_long_ms * PER_MS, AHEAD_MS * PER_MS, False, 0.0) == 0
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("packet_ms", [10, 20, 30, 40, 60])
+@pytest.mark.parametrize("begins_ms", [0, 3, 11, 29, 59])
+def test_packets_of_any_length_in_real_time_are_no_burst(begins_ms: int, packet_ms: int, quiet: bool) -> None:
+    """Wherever the first one falls. A silent one of 60 ms was trimmed as if it ran ahead: it lasts longer than that."""
+    size = packet_ms * PER_MS
+    packets = [(100.0 + (begins_ms + n * packet_ms) / 1000, n, n * size, size, quiet) for n in range(100)]
+    journey = call(packets, packets[-1][0] - 100.0, tick_ms=packet_ms)
+    assert journey.dropped_ms == 0
+    assert journey.filled_ms <= HOLD_OFF_MS
 
 
 def test_an_empty_packet_changes_nothing() -> None:
