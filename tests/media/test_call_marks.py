@@ -111,3 +111,18 @@ async def test_a_far_end_that_was_replaced_gets_no_marks_and_takes_none() -> Non
         await until(lambda: frame(12) in caller.audio())
         assert caller.audio().count(frame(11)) == 30
         assert answers(on) == []
+
+
+async def test_marks_between_the_frames_of_a_platform_that_speaks_in_real_time() -> None:
+    """Each frame may leave in the moment in which it comes: its mark is put a message later, and answered at once."""
+    async with bench() as on:
+        caller = await on.talking(encoding="mulaw")
+        for number in range(40):
+            await on.platform.say(frame(40 + number))
+            await on.platform.say(f"mark {number}")
+            await asyncio.sleep(0.02)
+        await until(lambda: len(answers(on)) == 40)
+        assert answers(on) == [str(number) for number in range(40)]
+        await until(lambda: frame(79) in caller.audio())
+        report = await on.control.close()
+        assert (report.far.marks, report.far.trouble) == (40, 0)
