@@ -10,8 +10,8 @@ stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEAR
 kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 No edge clicks: where the queue runs dry inside an utterance the last sound goes on and fades (at once, if the platform
-has sent ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have come,
-within the next tick's frame (media.mender).
+has sent ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have
+come, within the next tick's frame (media.mender).
 
 Pure: encoded bytes and `now` in, frames out.
 """

@@ -114,8 +114,9 @@ class Uplink:
         if gap:
             fill = max(0, min(gap, behind - samples))
         lead = samples + fill - behind
-        long_ms = min(LONGEST_MS, samples * 1000 / self._rate_hz) - USUAL_MS
-        ahead_ms = lead * 1000 / self._rate_hz - max(0.0, long_ms)
+        ahead_ms, lasts_ms = lead * 1000 / self._rate_hz, samples * 1000 / self._rate_hz
+        if USUAL_MS < lasts_ms <= LONGEST_MS:
+            ahead_ms -= lasts_ms - USUAL_MS
         self.crowded = ahead_ms > TRIM_MS
         if ahead_ms > AHEAD_MS or (quiet and self.crowded) or self._stands(lead - 2 * samples, now):
             self.ahead_dropped += samples
