@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,18 @@ class TestFiles:
         assert config.media == Config().media
         assert config.records == Config().records
         assert config.log == Config().log
+
+    def test_three_regions_are_right_with_the_environment_they_name(self) -> None:
+        text = (CONFIGS / "three-regions.toml").read_text()
+        named = set(re.findall(r"^\w+_env = \"(\w+)\"", text, re.MULTILINE))
+        head = text.partition("[sip]")[0]
+        assert {name for name in named if name not in head} == set()
+        config = load(CONFIGS / "three-regions.toml", dict.fromkeys(named, "a secret"))
+        assert Counter((trunk.region, trunk.role) for trunk in config.trunks) == {
+            (region, role): 1 for region in ("latam", "north_america", "europe") for role in ("primary", "backup")
+        }
+        assert {trunk.kind for trunk in config.trunks} == {"peer", "register"}
+        assert all(trunk.price_per_minute and trunk.countries + trunk.prefixes for trunk in config.trunks)
 
     def test_example_has_every_key(self) -> None:
         text = (CONFIGS / "example.toml").read_text()
