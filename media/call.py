@@ -31,11 +31,12 @@ from media.far import (
     Trouble,
 )
 from media.moments import moment_of
-from media.near import NearEnd
+from media.near import Address, NearEnd
 from media.playout import Playout
 from media.recording import Recording
 from media.rtcpend import RtcpEnd
 from media.stats import Histogram
+from media.step import packet_step
 from media.summary import Tally, call_report, far_report, histograms, near_report
 from media.transcode import Transcoder, transcoder
 
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 
 OpenFar = Callable[[wire.FarSpec, FarEar], FarEnd]
 "Builds the far end of a spec; it is not connected yet."
-MAX_DATAGRAM = 2048
 
 
 class Call:
@@ -81,7 +81,11 @@ class Call:
         self._spoke = False
         self._began = time.monotonic()
         self._rtcp = RtcpEnd(self._near, sock, options.host, port)
-        loop.add_reader(sock.fileno(), self._readable)
+        self._step = packet_step(
+            sock, self._near, self._tally, self._receive, self._hear, self._attend, self._break_down
+        )
+        self.on_far_audio = self._step.audio
+        loop.add_reader(sock.fileno(), self._step.readable)
 
     def __repr__(self) -> str:
         return f"<Call {self.name} rtp {self.port} {self._transcoder or 'not connected'}>"
@@ -98,6 +102,7 @@ class Call:
         if self._recording is None and self._record is not None:
             self._recording = self._record(self._near)
             self._near.on_air = self._recording.agent
+            self._join()
         elif self._recording is not None:
             self._recording.use(self._near.codec)
 
@@ -130,6 +135,7 @@ class Call:
             before_ear.leave()
             before.close()
         now = time.monotonic()
+        self._ending = None  # of the one before: what it still had to say is played on, and the call goes on with this
         self._playout.forget_marks()
         self._rebuild(now)
         self._near.uplink.start(now)
@@ -158,36 +164,26 @@ class Call:
         if self._recording is not None:
             self._recording.close()
         self._rtcp.close()
+        self._step.close()
+        del self.on_far_audio
         return self.report()
 
     # --- caller to platform -----------------------------------------------------------------------------------------
 
-    def _readable(self) -> None:
+    def _receive(self, data: bytes, source: Address, arrived: float) -> None:
+        """A datagram that is not ordinary: what is in order leaves on the far socket before this returns."""
         try:
-            self._read()
-        except Exception:
-            self._break_down()
-
-    def _read(self) -> None:
-        """A datagram is waiting: an in-order packet leaves on the far socket before this returns.
-
-        One at a time: asking whether there is another costs as much as being told, and a flood on one port must not
-        starve the other calls.
-        """
-        try:
-            data, source = self.sock.recvfrom(MAX_DATAGRAM)
-        except OSError:  # nothing there after all, or an ICMP error of an earlier send; the next read will work
-            return
-        arrived = time.monotonic()
-        if rtp.is_rtcp(data):
-            self._rtcp.receive(data, source, arrived)
-            return
-        audio = self._near.receive(data, source, arrived)
-        if audio:
-            self._send_up(audio)
-            self._tally.up.add(time.monotonic() - arrived)
-        if self._near.presses:
-            self._tell_presses()
+            if rtp.is_rtcp(data):
+                self._rtcp.receive(data, source, arrived)
+                return
+            audio = self._near.receive(data, source, arrived)
+            if audio:
+                self._send_up(audio)
+                self._tally.up.add(time.monotonic() - arrived)
+            if self._near.presses:
+                self._tell_presses()
+        except Exception as error:
+            self._break_down(error)
 
     def _send_up(self, audio: bytes) -> None:
         if self._recording is not None:
@@ -205,8 +201,8 @@ class Call:
 
     # --- platform to caller -----------------------------------------------------------------------------------------
 
-    def on_far_audio(self, data: bytes) -> None:
-        """Agent's voice has come: encode it in bulk, the tick slices it."""
+    def _hear(self, data: bytes) -> None:
+        """Agent's voice that is not ordinary: encode it in bulk, the tick slices it."""
         if self._transcoder is None or not self._beat.runs or self._ending is not None:
             return
         self._tally.down_bytes += len(data)
@@ -214,8 +210,7 @@ class Call:
         if width > 1:
             data = self._odd + data if self._odd else data
             keep = len(data) - len(data) % width
-            self._odd = data[keep:]
-            data = data[:keep]
+            self._odd, data = data[keep:], data[:keep]
         if not data:
             return
         now = time.monotonic()
@@ -223,6 +218,7 @@ class Call:
         if not self._spoke:
             self._spoke = True
             self._moment("first-audio", who="agent")
+        self._join()
         self._beat.hasten(now)
 
     def on_far_happening(self, happening: FarHappening) -> None:
@@ -282,6 +278,7 @@ class Call:
             self._ending = wire.FarEnded(call=self.name, by=by, reason=reason)
             self._ending_at = time.monotonic()
             self._playout.forget_marks()
+            self._join()
             if not self._near.started and not len(self._playout):  # nothing will be played: tell at once
                 self._tell_end()
 
@@ -292,9 +289,9 @@ class Call:
 
     # --- the clock --------------------------------------------------------------------------------------------------
 
-    def _break_down(self) -> None:
+    def _break_down(self, error: BaseException) -> None:
         """A bug of ours in this call: it ends, with the traceback in the log; the worker's other calls go on."""
-        log.exception("! %r broke down", self)
+        log.error("! %r broke down", self, exc_info=error)
         self._loop.remove_reader(self.sock.fileno())
         self._beat.stop()
         self._ending = wire.FarEnded(call=self.name, by="error", reason="internal error")
@@ -308,15 +305,15 @@ class Call:
         try:
             self._send_down(frames, skipped, early, now)
             self._attend(now)
-        except Exception:
-            self._break_down()
+        except Exception as error:
+            self._break_down(error)
 
     def _send_down(self, frames: int, skipped: int, early: float, now: float) -> None:
         """Frames are due, or one may leave early: slice, head, send."""
         peer = self._near.peer
         for packet in self._near.tick(frames, skipped, self._playout, now, early):
             try:
-                self.sock.sendto(packet, peer)
+                self._step.send(packet, peer)
             except OSError:
                 self._tally.send_errors += 1
         if self._playout.has_marks:
@@ -335,6 +332,7 @@ class Call:
             self._recording.tick(now)
         self._rtcp.tick(now)
         self._watch(now)
+        self._step.attend_at = self._rtcp.next_tick_at if self._recording is None else now
 
     def _watch(self, now: float) -> None:
         """What only time can tell: the end of the agent's last words, and a caller who has fallen silent."""
@@ -355,6 +353,19 @@ class Call:
         ahead = self._spec is not None and self._spec.sends_ahead
         self._playout = self._playout.successor(self._near.codec, self._near.ptime_ms, sends_ahead=ahead)
         self._beat.use(self._playout, self._near.ptime_ms, now)
+        self._join()
+
+    def _join(self) -> None:
+        """Tell the packet step what ordinary packets go through now, and what must take the long way."""
+        step, tables = self._step, self._transcoder.tables if self._transcoder is not None else None
+        ends = self._ending is not None
+        step.far = None if ends else self._far
+        step.tap = self._recording.caller if self._recording is not None else None
+        step.playout = self._playout
+        step.pacer, step.bell = self._beat.hands
+        step.up_table, step.down_table = tables if tables is not None and not ends else (None, None)
+        if self._odd or not self._spoke:
+            step.down_table = None
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
