@@ -21,6 +21,8 @@ COPY bridge bridge
 COPY media media
 COPY sip sip
 RUN /opt/puente/bin/pip install --no-cache-dir --no-input .
+# The packet step beside its source, in the installed package and not in this folder.
+RUN cd / && /opt/puente/bin/python -m media.native.build
 
 # --- runs it: the same base without compilers, as a user who may write nothing but recordings and records ---
 FROM python:3.11-slim-bookworm AS run

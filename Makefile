@@ -64,6 +64,7 @@ help: ## this list
 
 .PHONY: setup
 setup: debian-build $(VENV)/.pjsua2 ## install what the bridge needs: Debian and Python packages, PJSUA2 (minutes once, then at once)
+	@$(BIN)/python -m media.native.build
 
 .PHONY: test
 test: setup debian-test $(INTEROP)/.packages ## everything that is checked: ruff, mypy --strict, pytest
@@ -84,6 +85,16 @@ bench: setup ## latency and CPU at 1 to 40 calls, quick version: JSON, Markdown 
 soak: setup debian-test ## the long runs that `make test` leaves out
 	@$(BIN)/pytest -m soak
 
+.PHONY: sanitize
+sanitize: setup ## the compiled packet step's tests again, with gcc's address and undefined-behaviour checks
+	@rm -rf build/sanitize && mkdir -p build/sanitize/tests
+	cp -r media pyproject.toml build/sanitize && cp -r tests/helpers tests/media build/sanitize/tests
+	cd build/sanitize
+	../../$(BIN)/python -m media.native.build --sanitize
+	# detect_leaks: what the interpreter itself keeps until the end would be told as lost.
+	LD_PRELOAD=$$(gcc -print-file-name=libasan.so):$$(gcc -print-file-name=libubsan.so) ASAN_OPTIONS=detect_leaks=0 \
+	  ../../$(BIN)/python -m pytest -q tests/media/native/test_step.py tests/media/test_step.py tests/media/test_call.py
+
 .PHONY: speech
 speech: $(VENV)/.packages ## speak the recordings of demo and simulators again from their .txt files
 	@$(call debian,flite)
@@ -93,6 +104,7 @@ speech: $(VENV)/.packages ## speak the recordings of demo and simulators again f
 clean: ## remove what was made here: environments, caches, out/, build/ (the cached PJSUA2 wheel stays)
 	@rm -rf $(VENV) $(INTEROP) build dist out puente.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find bridge media sip tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f media/native/*.so
 
 .PHONY: debian-build
 debian-build:

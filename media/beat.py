@@ -29,6 +29,11 @@ class Beat:
     def runs(self) -> bool:
         return self._bell is not None
 
+    @property
+    def hands(self) -> tuple[Pacer | None, Bell | None]:
+        """For whoever serves a tick himself, because its frame has come early: both must then be set forward."""
+        return self._pacer, self._bell
+
     def use(self, playout: Playout, ptime_ms: int, now: float) -> None:
         """This queue and this frame length from now on; the phase is kept where it can be."""
         self._playout = playout
@@ -66,7 +71,7 @@ class Beat:
 
     def _serve(self, pacer: Pacer, now: float) -> None:
         early = max(0.0, pacer.due_at - now)
-        frames, skipped = pacer.due(now + early)
+        frames, skipped = pacer.due(max(now, pacer.due_at))
         self._tick(frames, skipped, early, now)
         playout = self._playout
         if playout.drained_ms != self._drained_ms:

@@ -22,7 +22,7 @@ MAX_CATCH_UP = 5
 "Frames sent at once after we slept; more would only fill the far side's jitter buffer (and be dropped there)."
 MAX_SLEW_S = 0.0002
 "The phase moves by at most this per frame: 1 % of a 20 ms frame, far below what a jitter buffer notices."
-PATIENCE_S = 0.008
+PATIENCE_S = 0.01
 """How long a tick of a real-time platform's call waits for its frame. It is what a caller gets to see of the platform's
 jitter, far below what his own buffer holds (20 ms and more); for all but the latest frames it is delay that is not."""
 PHASE_MARGIN_S = 0.004
@@ -36,7 +36,9 @@ HELD_WINDOWS = 6
 """A late arrival keeps the phase where it was needed for so many windows (3.8 s at 20 ms): a frame that misses its tick
 costs a gap and a frame of delay until it is drained, a millisecond of waiting costs a millisecond."""
 WORTH_WAITING_S = 0.004
-"A frame later than this is an accident, not the usual arrival: waiting for the next of its kind would cost all others."
+"""A frame that misses its tick by more than this is an accident, not the usual arrival. And a lateness that is the only
+one of its kind in all held windows is not waited for, if all other frames would have to wait longer than this for it: a
+miss costs a frame for half a second, which is 3 ms for each frame of those windows."""
 
 
 class Pacer:
@@ -59,12 +61,14 @@ class Pacer:
         "_held",
         "_is_settled",
         "_least_wait",
+        "_most_wait",
         "_moved",
         "_moved_at_tick",
         "_patience_s",
         "_ptime_s",
         "_seen",
         "_slew_left",
+        "_window",
         "due_at",
         "ptime_ms",
         "skipped",
@@ -76,9 +80,10 @@ class Pacer:
         self._patience_s = min(PATIENCE_S, self._ptime_s / 2)
         self.due_at = now
         self.skipped = 0
-        self._least_wait = self._ptime_s
+        self._least_wait, self._most_wait = self._ptime_s, -math.inf
         "Of this window; like all that is remembered, as it would have been without any slewing."
         self._seen = 0
+        self._window = FIRST_WINDOW
         self._slew_left = 0.0
         self._moved = 0.0
         "How much later all ticks are for the slewing done so far."
@@ -111,7 +116,7 @@ class Pacer:
             most = MAX_SLEW_S if self._is_settled else self._ptime_s
             step = max(-most, min(most, self._slew_left))
             if not self._is_settled:
-                self._is_settled = True
+                self._is_settled, self._window = True, PHASE_WINDOW
                 self._held.clear()  # how the first frames came says little about those that follow
             self.due_at += step
             self._moved += step
@@ -122,9 +127,10 @@ class Pacer:
         """A fresh frame of a real-time platform was there so long before its tick was due (seconds)."""
         # A whole frame of waiting and more is slewed away too, at most one frame in two seconds and without a sound;
         # the playout cuts what stands longer than that.
-        self._least_wait = min(self._least_wait, waited - self._moved_at_tick)
+        wait = waited - self._moved_at_tick
+        self._least_wait, self._most_wait = min(self._least_wait, wait), max(self._most_wait, wait)
         self._seen += 1
-        if self._seen >= (PHASE_WINDOW if self._is_settled else FIRST_WINDOW):
+        if self._seen >= self._window:
             self._settle(self._least_wait)
 
     def missed(self, late: float) -> None:
@@ -135,13 +141,17 @@ class Pacer:
     def _settle(self, least_wait: float) -> None:
         """Slew until the latest arrival that is remembered comes the margin before its tick."""
         self._held.append(least_wait)
-        self._slew_left = PHASE_MARGIN_S - min(self._held) - self._moved
+        latest, *others = sorted(self._held)
+        most_wait = max(self._most_wait, least_wait) + PHASE_MARGIN_S - latest
+        if others and most_wait > self._patience_s + WORTH_WAITING_S:
+            latest = others[0]
+        self._slew_left = PHASE_MARGIN_S - latest - self._moved
         self.forget()
 
     def forget(self) -> None:
         """The queue has changed by other means: what was seen of the waiting in this window is true no more."""
         self._seen = 0
-        self._least_wait = self._ptime_s - self._moved
+        self._least_wait, self._most_wait = self._ptime_s - self._moved, -math.inf
 
 
 _LIBC = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)

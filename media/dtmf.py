@@ -29,6 +29,8 @@ class Press:
 class DigitReceiver:
     """Turns event packets into key presses, each told once however often its packets come."""
 
+    __slots__ = ("_duration", "_event", "_heard_at", "_rate_hz", "_timestamp", "_told")
+
     def __init__(self, clock_rate_hz: int) -> None:
         self._rate_hz = clock_rate_hz
         self._timestamp: int | None = None
@@ -86,6 +88,8 @@ class EventPacket:
 
 class DigitSender:
     """Sends queued digits, one packet per tick; between two digits it pauses. Poll once per ptime."""
+
+    __slots__ = ("_at", "_digits", "_pause", "_pause_ms", "_press", "_press_ms", "_rate_hz", "_rest", "_step")
 
     def __init__(self, clock_rate_hz: int, ptime_ms: int, *, press_ms: int = 100, pause_ms: int = 60) -> None:
         self._press_ms, self._pause_ms = press_ms, pause_ms

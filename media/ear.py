@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from media.far import FarEar, FarHappening, Mark, PlatformHungUp, Ready
 
@@ -31,13 +32,12 @@ class Ear:
         self._past = False
         self._early: list[bytes | FarHappening] = []
         "Audio that came before we were there to take it, and what belongs in its order."
+        self.on_far_audio: Callable[[bytes], None] = self._on_early_audio
+        "The call's own as soon as it is there: no detour for each message."
 
-    def on_far_audio(self, data: bytes) -> None:
-        if self._present:
-            self._call.on_far_audio(data)
-        elif not self._past:  # who speaks is ready
-            self._early.append(data)
-            self.ready.set()
+    def _on_early_audio(self, data: bytes) -> None:
+        self._early.append(data)
+        self.ready.set()  # who speaks is ready
 
     def on_far_happening(self, happening: FarHappening) -> None:
         if isinstance(happening, Ready):
@@ -63,7 +63,7 @@ class Ear:
 
     def go(self) -> None:
         """This far end is now the call's; what it said too early is said now."""
-        self._present = True
+        self._present, self.on_far_audio = True, self._call.on_far_audio
         for early in self._early:
             if isinstance(early, bytes):
                 self._call.on_far_audio(early)
@@ -75,3 +75,4 @@ class Ear:
         """Another far end has taken over, or the call is over: whatever this one still says is not heard."""
         self._present, self._past = False, True
         self._call = Nobody()
+        self.on_far_audio = self._call.on_far_audio

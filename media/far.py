@@ -148,6 +148,10 @@ class FarEnd(Protocol):
 
     backlog_dropped_ms: float
 
+    @property
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes audio in the platform's format as it is, now; None: all of it goes through `send_audio`."""
+
     async def open(self, timeout_s: float) -> None: ...
     def send_audio(self, data: bytes) -> None: ...
     def send_digit(self, digit: str) -> None: ...

@@ -161,6 +161,10 @@ class Tape:
         self._changed_at = 0.0
         self.backlog_dropped_ms = 0.0
 
+    @property
+    def direct(self) -> None:
+        """A tape is no socket."""
+
     async def open(self, timeout_s: float) -> None:
         """Load the script. Raises FarFailure naming the bad step."""
         try:

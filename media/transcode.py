@@ -32,6 +32,9 @@ class Transcoder:
     down_sample_bytes: int
     "Bytes of one platform sample."
     description: str
+    tables: tuple[bytes, bytes] | None = None
+    """Up and down as bytes, where nothing but a table is needed: none (as it is), a code for each of 256, a sample (two
+    bytes) for each of 256 codes, or a code for each of the 65,536 samples."""
 
     def __str__(self) -> str:
         return self.description
@@ -48,7 +51,7 @@ def transcoder(codec: Codec, encoding: str, rate_hz: int) -> Transcoder:
     if codec.line_rate_hz == rate_hz:
         up, down = _same_rate(codec, encoding)
         as_it_is = " (as it is)" if up is _same else ""
-        return Transcoder(up, down, _nothing, width, name + as_it_is)
+        return Transcoder(up, down, _nothing, width, name + as_it_is, _tables(codec, encoding))
     up, down, reset = _resampled(codec, encoding, rate_hz)
     return Transcoder(up, down, reset, width, name + " (resampled)")
 
@@ -65,6 +68,18 @@ def _same_rate(codec: Codec, encoding: str) -> tuple[Convert, Convert]:
             return g711.decoder(codec.to_pcm), g711.encoder(codec.from_pcm)
         case _:
             return _same, _same
+
+
+def _tables(codec: Codec, encoding: str) -> tuple[bytes, bytes] | None:
+    match encoding, codec:
+        case "mulaw", G711(name="PCMU"):
+            return b"", b""
+        case "mulaw", G711():
+            return g711.ALAW_TO_MULAW, g711.MULAW_TO_ALAW
+        case _, G711():
+            return codec.to_pcm.tobytes(), codec.from_pcm.tobytes()
+        case _:
+            return None
 
 
 def _resampled(codec: Codec, encoding: str, rate_hz: int) -> tuple[Convert, Convert, Callable[[], None]]:

@@ -11,6 +11,8 @@ import contextlib
 import logging
 import socket
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
@@ -27,6 +29,8 @@ BACKLOG_MS = 200
 TCP_NOTSENT_LOWAT = 25
 "Linux: how much unsent data the kernel takes; without it a slow platform hides seconds in the socket buffer."
 PING_IDLE_S = 20.0
+_BINARY = WSMsgType.BINARY
+"An enum's member costs a look-up in two dictionaries each time it is named."
 PONG_PATIENCE_S = 0.5
 "A platform that has no word for being ready and answers no ping either is taken for ready after this."
 
@@ -40,6 +44,7 @@ class FarSocket(WSListener):
         self._ear = ear
         self._raw = dialect.raw_audio
         self._transport: WSTransport | None = None
+        self.direct: Callable[[bytes], object] | None = None
         self._fragments: list[bytes] = []
         self._fragment_type = WSMsgType.BINARY
         self._closing = False
@@ -122,7 +127,7 @@ class FarSocket(WSListener):
 
     def close(self) -> None:
         """Say goodbye and close. Twice does nothing."""
-        transport, self._transport = self._transport, None
+        transport, self._transport, self.direct = self._transport, None, None
         if transport is None or self._closing:
             return
         self._closing = True
@@ -135,6 +140,7 @@ class FarSocket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._open_way()
         pipe = transport.underlying_transport
         pipe.set_write_buffer_limits(high=0)
         raw = pipe.get_extra_info("socket")
@@ -145,8 +151,11 @@ class FarSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind is WSMsgType.BINARY and frame.fin:
-            self._binary(frame.get_payload_as_bytes())
+        if kind is _BINARY and frame.fin:
+            if self._raw:
+                self._ear.on_far_audio(frame.get_payload_as_bytes())
+            else:
+                self._tell(self._dialect.on_binary(frame.get_payload_as_bytes()))
         elif kind is WSMsgType.TEXT and frame.fin:
             self._text(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
@@ -157,7 +166,7 @@ class FarSocket(WSListener):
             self._fragment(transport, kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        lost, self._transport = self._transport is not None, None
+        lost, self._transport, self.direct = self._transport is not None, None, None
         self._backlog.clear()
         self._answered.set()
         if lost and not self._closing:
@@ -165,7 +174,7 @@ class FarSocket(WSListener):
             self._ear.on_far_lost("connection lost")
 
     def pause_writing(self) -> None:
-        self._paused = True
+        self._paused, self.direct = True, None
 
     def resume_writing(self) -> None:
         self._paused = False
@@ -176,6 +185,7 @@ class FarSocket(WSListener):
             else:
                 self._send_wrapped(data)
         self._backlog_ms = sum(map(len, self._backlog)) / self._bytes_per_ms
+        self._open_way()
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -184,6 +194,11 @@ class FarSocket(WSListener):
             self._ear.on_far_audio(data)
         else:
             self._tell(self._dialect.on_binary(data))
+
+    def _open_way(self) -> None:
+        """Raw audio may go straight onto the socket, as long as nothing waits in line."""
+        if self._raw and self._transport is not None and not self._paused:
+            self.direct = partial(self._transport.send, _BINARY)
 
     def _text(self, data: bytes) -> None:
         try:
@@ -222,7 +237,7 @@ class FarSocket(WSListener):
         code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
         reason = payload[2:].decode(errors="replace")
         self._closing = True
-        self._transport = None
+        self._transport = self.direct = None
         self._answered.set()
         transport.send_close(WSCloseCode.OK)
         transport.disconnect(graceful=True)

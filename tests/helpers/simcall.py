@@ -145,7 +145,7 @@ class SimCall:
     def _tick(self) -> None:
         now, pacer, playout = self.now, self.pacer, self.playout
         early = max(0.0, pacer.due_at - now)
-        frames, skipped = pacer.due(now + early)
+        frames, skipped = pacer.due(max(now, pacer.due_at))
         for data in self.near.tick(frames, skipped, playout, now, early):
             if self._keeps:
                 self.packets.append((now, rtp.parse(data)))

@@ -156,6 +156,33 @@ def test_a_frame_that_missed_its_tick_moves_the_ticks_behind_it_and_keeps_them_t
     assert waits[-1] == pytest.approx(PHASE_MARGIN_S, abs=1e-6)
 
 
+def after_windows(*latest_s: float, usual_s: float) -> float:
+    """How long before its tick the usual frame comes, when each window had its latest one so much behind that."""
+    pacer = settled()
+    due_at = pacer.due_at
+    for late in latest_s:
+        for number in range(PHASE_WINDOW):
+            pacer.align(usual_s - (late if not number else 0.0))
+    for _ in range(1000):
+        pacer.due(pacer.due_at)
+        due_at += 0.02
+    return usual_s + pacer.due_at - due_at
+
+
+@pytest.mark.parametrize(
+    ("latest_s", "wait_s"),
+    [
+        ((0.0, 0.0, 0.0), 0.0),
+        ((0.0, 0.006, 0.0), 0.006),  # nobody waits for it: the tick is open that long
+        ((0.0, 0.015, 0.0), 0.0),  # all would have to wait 9 ms for an accident
+        ((0.0, 0.015, 0.012), 0.012),  # two are no accident
+        ((0.015, 0.0, 0.015, 0.0), 0.015),
+    ],
+)
+def test_what_is_late_once_is_not_waited_for_by_all_others(latest_s: tuple[float, ...], wait_s: float) -> None:
+    assert after_windows(*latest_s, usual_s=0.018) == pytest.approx(PHASE_MARGIN_S + wait_s, abs=1e-6)
+
+
 def test_a_window_that_is_not_full_decides_nothing() -> None:
     pacer = settled()
     for _ in range(PHASE_WINDOW - 1):
