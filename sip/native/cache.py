@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 INGREDIENTS = (
     *("config_site.h", "gate.c", "gate.h", "ledger.c", "ledger.h", "dialog.c", "dialog.h", "nomedia.c", "puente.i"),
     *("digest.c", "digest.h", "hop.c", "hop.h", "courier.c", "courier.h", "certificate.c", "certificate.h"),
+    *("strict.c", "strict.h"),
     "compile.py",
 )
 "What decides how the module comes out; compile.py holds the flags."

@@ -51,7 +51,7 @@ ABSENT = (
 CONFIGURE = ("--enable-epoll", "--enable-ext-sound", *(f"--disable-{part}" for part in ABSENT))
 "Good for upstream's tree and for Debian's, where the sources of most of these are not even there."
 
-OURS = ("gate", "ledger", "digest", "hop", "courier", "certificate", "dialog", "nomedia")
+OURS = ("gate", "ledger", "digest", "hop", "courier", "certificate", "strict", "dialog", "nomedia")
 OUR_CFLAGS = (
     "-std=gnu11",
     "-O2",
@@ -84,7 +84,27 @@ LINK = (
 """
 
 UDP_TRANSPORT = "pjsip/src/pjsip/sip_transport_udp.c"
-SMALLEST_DATAGRAM = "MIN_SIZE = 32"
+TRANSACTIONS = "pjsip/src/pjsip/sip_transaction.c"
+CHANGES = (
+    # Datagrams of 32 bytes and less are thrown away unseen; here they count like all other garbage (gate.c).
+    (UDP_TRANSPORT, "MIN_SIZE = 32", "MIN_SIZE = 0"),
+    # A server transaction is known by its branch alone. By RFC 3261, 17.2.3, it is one of whoever stands in the Via.
+    (
+        TRANSACTIONS,
+        "return create_tsx_key_3261(pool, key, role, method, branch);",
+        """{
+            const pjsip_host_port *by = &rdata->msg_info.via->sent_by;
+            pj_str_t whole;
+            if (role != PJSIP_ROLE_UAS)
+                return create_tsx_key_3261(pool, key, role, method, branch);
+            whole.ptr = (char*) pj_pool_alloc(pool, branch->slen + by->host.slen + 16);
+            whole.slen = pj_ansi_snprintf(whole.ptr, branch->slen + by->host.slen + 16, "%.*s@%.*s:%d",
+                                          (int)branch->slen, branch->ptr, (int)by->host.slen, by->host.ptr, by->port);
+            return create_tsx_key_3261(pool, key, role, method, &whole);
+        }""",
+    ),
+)
+"What is changed in PJSIP's own sources: file, what is there, what comes in its place."
 
 MODULE = "pjsua2.py"
 "The Python side, written by SWIG; the extension beside it is `_pjsua2` plus the interpreter's suffix."
@@ -161,14 +181,15 @@ def unpack(tarball: Path, workshop: Workshop) -> None:
         # Not free enough for Debian, which takes the file out but leaves its name in the Makefile.
         makefile = workshop.tree / "pjmedia/build/Makefile"
         makefile.write_text(makefile.read_text().replace(" bdimad_dev.o", ""))
-    let_in_what_is_small(workshop)
+    change_sources(workshop)
 
 
-def let_in_what_is_small(workshop: Workshop) -> None:
-    """PJSIP throws away datagrams of 32 bytes and less unseen; here they count like all other garbage (gate.c)."""
-    workshop.run("unpack", ["grep", "-c", SMALLEST_DATAGRAM, str(workshop.tree / UDP_TRANSPORT)])
-    source = workshop.tree / UDP_TRANSPORT
-    source.write_text(source.read_text().replace(SMALLEST_DATAGRAM, "MIN_SIZE = 0"))
+def change_sources(workshop: Workshop) -> None:
+    """Each change has exactly one place, or it is not the source we know."""
+    for name, old, new in CHANGES:
+        source = workshop.tree / name
+        workshop.run("unpack", ["grep", "-c", "-F", old, str(source)])
+        source.write_text(source.read_text().replace(old, new))
 
 
 def libraries(workshop: Workshop) -> None:

@@ -4,10 +4,11 @@
  *     request from the wire
  *        |
  *     admission (before the message log)   unknown source -> dropped without an answer, counted; who claims to be a
- *        |                                 digest user -> 401, 403; a trunk's calls above its limit -> 503
+ *        |                                 digest user -> 401, 403; what is no good request -> strict.c; a trunk's
+ *        |                                 calls above its limit -> 503
  *     PJSIP transactions
  *        |
- *     manners (before the dialogs)         unknown method -> 405; OPTIONS inside a dialog -> 200; INFO -> see there;
+ *     manners (before the dialogs)         no method of ours -> 405, 501; OPTIONS inside a dialog -> 200; INFO -> see there;
  *        |                                 REFER -> dialog.c
  *        |
  *     PJSIP dialogs, PJSUA
@@ -22,6 +23,7 @@
 #include "dialog.h"
 #include "digest.h"
 #include "hop.h"
+#include "strict.h"
 #include "courier.h"
 
 #include <pjlib.h>
@@ -148,6 +150,16 @@ static pj_str_t user_of(const pjsip_uri *uri)
                                                                              : none;
 }
 
+static pj_bool_t has_fault(pjsip_rx_data *rdata)
+{
+    puente_fault fault;
+
+    puente_find_fault(endpoint, rdata, &fault);
+    if (fault.status)
+        pjsip_endpt_respond_stateless(endpoint, rdata, fault.status, &fault.reason, &fault.headers, NULL);
+    return fault.status != 0;
+}
+
 static pj_bool_t admission_on_rx_request(pjsip_rx_data *rdata)
 {
     const pjsip_msg *msg = rdata->msg_info.msg;
@@ -161,7 +173,7 @@ static pj_bool_t admission_on_rx_request(pjsip_rx_data *rdata)
                                       (size_t)user.slen, &by_user);
     matched_by = by_user ? "account" : "address";
     if (matched_account != PUENTE_NOBODY)
-        return is_call && !has_transaction(rdata) && is_above_limit(rdata);
+        return has_fault(rdata) || (is_call && !has_transaction(rdata) && is_above_limit(rdata));
     /*
      * A dialog is bound to its identifiers, not to an address (RFC 3261 12): without Record-Route the BYE comes
      * straight from the far phone. Who knows Call-ID and both tags belongs to the call. The same for who knows the
@@ -170,7 +182,7 @@ static pj_bool_t admission_on_rx_request(pjsip_rx_data *rdata)
     if (dialog_of(rdata, PJ_FALSE) || has_transaction(rdata))
         return PJ_FALSE;
     if (is_call)
-        return admit_by_digest(rdata, from) || is_above_limit(rdata);
+        return admit_by_digest(rdata, from) || has_fault(rdata) || is_above_limit(rdata);
     if (msg->line.req.method.id != PJSIP_ACK_METHOD || !puente_claims(rdata, &claimed)) /* the ACK of our 401 */
         drop(rdata);
     return PJ_TRUE;
@@ -230,6 +242,35 @@ static pjsip_module admission = {
  */
 #define KEEP_ALIVE_LEN 4
 
+#define MALFORMED_PER_S 100
+
+/* To partners only; strangers get no answer. Back to where it came from: its Via may be what is broken. */
+static void answer_malformed(pjsip_tp_dropped_data *drop, const pj_sockaddr *from)
+{
+    static long second;
+    static int answered;
+    pjsip_tpselector selector;
+    char answer[PJSIP_MAX_PKT_LEN];
+    size_t len;
+
+    if (!puente_is_admitted(pj_sockaddr_get_addr(from), pj_sockaddr_get_addr_len(from)))
+        return;
+    if (now_ms() / 1000 != second) {
+        second = now_ms() / 1000;
+        answered = 0;
+    }
+    if (++answered > MALFORMED_PER_S)
+        return;
+    len = puente_answer_malformed((const char *)drop->data, (size_t)drop->len, answer, sizeof(answer));
+    if (len == 0)
+        return;
+    pj_bzero(&selector, sizeof(selector));
+    selector.type = PJSIP_TPSELECTOR_TRANSPORT;
+    selector.u.transport = drop->tp;
+    pjsip_tpmgr_send_raw(pjsip_endpt_get_tpmgr(endpoint), (pjsip_transport_type_e)drop->tp->key.type, &selector, NULL,
+                         answer, len, from, pj_sockaddr_get_len(from), NULL, NULL);
+}
+
 static void on_rx_dropped(pjsip_tp_dropped_data *drop)
 {
     static __thread char *newlines, *newlines_end;
@@ -248,6 +289,7 @@ static void on_rx_dropped(pjsip_tp_dropped_data *drop)
         char address[PJ_INET6_ADDRSTRLEN] = "";
         pj_sockaddr_print(peer, address, sizeof(address), 0);
         puente_count_dropped(address, pj_sockaddr_get_port(peer), "garbage", 7);
+        answer_malformed(drop, peer);
         return;
     }
     if (drop->len <= KEEP_ALIVE_LEN)
@@ -256,6 +298,7 @@ static void on_rx_dropped(pjsip_tp_dropped_data *drop)
         start = newlines;
     rdata = (const pjsip_rx_data *)(start - offsetof(pjsip_rx_data, pkt_info.packet));
     puente_count_dropped(rdata->pkt_info.src_name, rdata->pkt_info.src_port, "garbage", 7);
+    answer_malformed(drop, &rdata->pkt_info.src_addr);
 }
 
 /* ---- manners --------------------------------------------------------------------------------------------------- */
@@ -383,6 +426,19 @@ static pj_bool_t answer_info(pjsip_rx_data *rdata)
     return answer_in_dialog(rdata, 415, &headers); /* RFC 3261 21.4.13 */
 }
 
+/* A method that there is, though not here. */
+static pj_bool_t is_known(const pj_str_t *method)
+{
+    static const char *const KNOWN[] = {"REGISTER", "MESSAGE", "SUBSCRIBE", "PUBLISH"};
+    unsigned i;
+
+    for (i = 0; i < PJ_ARRAY_SIZE(KNOWN); ++i) {
+        if (pj_strcmp2(method, KNOWN[i]) == 0)
+            return PJ_TRUE;
+    }
+    return PJ_FALSE;
+}
+
 static pj_bool_t manners_on_rx_request(pjsip_rx_data *rdata)
 {
     static const int CAPABILITIES[] = {PJSIP_H_ALLOW, PJSIP_H_OTHER};
@@ -402,7 +458,7 @@ static pj_bool_t manners_on_rx_request(pjsip_rx_data *rdata)
         pjsip_endpt_has_capability(endpoint, PJSIP_H_ALLOW, NULL, &method->name))
         return PJ_FALSE;
     list_capabilities(rdata, &headers, CAPABILITIES);
-    respond(rdata, 405, &headers); /* RFC 3261 8.2.1; PJSUA would say nothing at all */
+    respond(rdata, is_known(&method->name) ? 405 : 501, &headers); /* RFC 3261 8.2.1, 21.5.2; PJSUA would say nothing */
     return PJ_TRUE;
 }
 

@@ -217,10 +217,23 @@ static void speak_as(pjsip_tx_data *tdata, const pj_str_t *host)
         pjsip_tx_data_invalidate_msg(tdata);
 }
 
+/* A request to a sips URI has a Contact that is one (RFC 3261 8.1.1.8); PJSUA looks at the account's name instead. */
+static void speak_securely(pjsip_tx_data *tdata)
+{
+    pjsip_contact_hdr *contact = (pjsip_contact_hdr *)pjsip_msg_find_hdr(tdata->msg, PJSIP_H_CONTACT, NULL);
+    pjsip_uri *uri = contact && contact->uri ? (pjsip_uri *)pjsip_uri_get_uri(contact->uri) : NULL;
+
+    if (!uri || !PJSIP_URI_SCHEME_IS_SIP(uri) || !PJSIP_URI_SCHEME_IS_SIPS(tdata->msg->line.req.uri))
+        return;
+    pjsip_sip_uri_set_secure((pjsip_sip_uri *)uri, PJ_TRUE);
+    pjsip_tx_data_invalidate_msg(tdata);
+}
+
 static pj_status_t hop_on_tx_request(pjsip_tx_data *tdata)
 {
     const puente_hop *hop = (const puente_hop *)tdata->mod_data[hops.id];
 
+    speak_securely(tdata);
     if (hop)
         speak_as(tdata, &hop->host);
     return PJ_SUCCESS;

@@ -62,11 +62,14 @@ class Account(pj.Account):
         if self.registration is not None:
             self.registration.registrar.set_targets(targets)
 
-    def route(self, command: m.Dial) -> tuple[str, str]:
-        """Request URI of a call and, in words for `HOP_HEADER`, its next hop. Raises SipError when it has none."""
+    def route(self, command: m.Dial) -> tuple[str, m.Target | None]:
+        """Request URI of a call, and where it goes (None: where the URI leads). Raises SipError when nobody knows."""
         target = command.target or (self.targets[0] if self.targets else None)
-        uri, target = route_of_call(self.trunk, target, command.uri, self.host or self.endpoint.options.host)
-        return uri, hop_in_words(target, self.host)
+        return route_of_call(self.trunk, target, command.uri, self.host or self.endpoint.options.host)
+
+    def hop(self, target: m.Target | None) -> str:
+        """The next hop of a call in words for `HOP_HEADER`."""
+        return hop_in_words(target, self.host)
 
     def identity(self, user: str) -> str:
         """Who calls over this trunk, as a URI, when nothing else is said."""

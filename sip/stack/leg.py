@@ -16,6 +16,7 @@ from sip.negotiation import Negotiation
 from sip.refer import SIPFRAG, parse_refer_to, sipfrag, subscription_state
 from sip.stack.account import HOP_HEADER, Account
 from sip.stack.border import translated
+from sip.stack.courier import Courier
 from sip.stack.settings import add_headers, call_prm
 from sip.switchboard import Switchboard
 
@@ -29,6 +30,7 @@ class Home(Protocol):
     emit: Callable[[m.AnyEvent], None]
     later: Callable[[float, Callable[[], None]], object]
     switchboard: Switchboard
+    courier: Courier
 
     def name_of(self, call_id: int) -> str:
         """Of the call that the stack has under this number; empty if there is none."""
@@ -44,6 +46,8 @@ class Leg(pj.Call):
         self.is_inbound = call_id != pj.PJSUA_INVALID_ID
         self.negotiation = Negotiation(name)
         self.early_sdp = ""
+        self.target: m.Target | None = None
+        "Where we have called, if it was not left to the URI."
         self.hung_up: m.Hangup | None = None
         self.reoffer: m.Reinvite | None = None
         "Ours, not taken yet; without SDP it is a refresh of the session."
@@ -71,6 +75,8 @@ class Leg(pj.Call):
                 self.negotiation.is_confirmed = True
                 self.emit(m.Confirmed(call=self.name))
             case pj.PJSIP_INV_STATE_DISCONNECTED:
+                if self.target and not cause.is_message:
+                    reason = self.endpoint.courier.why(self.target, reason)
                 self._end(status, reason, cause)
 
     def _end(self, status: int, reason: str, cause: Cause) -> None:
@@ -275,11 +281,11 @@ class Leg(pj.Call):
             self.hangup(prm)
 
     def dial(self, command: m.Dial) -> None:
-        uri, hop = self.account.route(command)
+        uri, self.target = self.account.route(command)
         self.negotiation.on_our_word(command.sdp)
         prm = call_prm(0)
         prm.txOption.localUri = command.from_uri or f"<{self.account.identity(command.from_user)}>"
-        add_headers(prm, (*command.headers, (HOP_HEADER, hop)))
+        add_headers(prm, (*command.headers, (HOP_HEADER, self.account.hop(self.target))))
         with translated():
             self.makeCall(uri, prm)
             self.sip_call_id = self.getInfo().callIdString

@@ -94,6 +94,7 @@ def account_config(trunk: m.TrunkAccount, host: str) -> Any:
         config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", trunk.realm, trunk.username, 0, trunk.password))
     # Registrations are ours (sip.registrar), and so is what a partner is told as our address (native/hop.c).
     config.natConfig.contactRewriteUse = config.natConfig.viaRewriteUse = config.natConfig.sipOutboundUse = 0
+    config.natConfig.contactUseSrcPort = 0  # it would look the name up, wait for it, and connect for nothing
     config.natConfig.udpKaIntervalSec = 0
     return config
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from sip.native import compile as compile_module
-from sip.native.compile import UDP_TRANSPORT, BuildError, Workshop, environment, unpack
+from sip.native.compile import CHANGES, BuildError, Workshop, environment, unpack
 from tests.sip.native.targets import target
 
 MAKEFILE = "OBJS += audiodev.o alsa_dev.o bdimad_dev.o null_dev.o\n"
-UDP_SOURCE = "enum { MIN_SIZE = 32 };\n"
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def tarball(tmp_path: Path, *extra: str) -> Path:
     for name, text in {
         "pjmedia/build/Makefile": MAKEFILE,
         "pjlib/include/pj/config.h": "",
-        UDP_TRANSPORT: UDP_SOURCE,
+        **{source: f"before {old} after\n" for source, old, _ in CHANGES},
         **dict.fromkeys(extra, ""),
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,14 +44,19 @@ def test_upstreams_tree_is_left_as_it_is(workshop: Workshop, tmp_path: Path) -> 
     assert (workshop.tree / "pjmedia/build/Makefile").read_text() == MAKEFILE
 
 
-def test_small_datagrams_are_let_in(workshop: Workshop, tmp_path: Path) -> None:
+def test_changes_of_the_source(workshop: Workshop, tmp_path: Path) -> None:
     unpack(tarball(tmp_path), workshop)
-    assert (workshop.tree / UDP_TRANSPORT).read_text() == "enum { MIN_SIZE = 0 };\n"
+    assert len(CHANGES) == len({source for source, _, _ in CHANGES})
+    for source, _, new in CHANGES:
+        assert (workshop.tree / source).read_text() == f"before {new} after\n"
 
 
-def test_a_tree_in_which_there_is_nothing_to_change_is_not_built(workshop: Workshop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [source for source, _, _ in CHANGES])
+def test_a_tree_in_which_there_is_nothing_to_change_is_not_built(
+    workshop: Workshop, tmp_path: Path, source: str
+) -> None:
     with pytest.raises(BuildError):
-        unpack(tarball(tmp_path, UDP_TRANSPORT), workshop)
+        unpack(tarball(tmp_path, source), workshop)
 
 
 def test_a_failed_step_shows_the_end_of_its_log(workshop: Workshop) -> None:

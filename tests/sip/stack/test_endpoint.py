@@ -251,7 +251,7 @@ class TestInTheCall:
     async def test_options_and_what_we_do_not_do(self) -> None:
         async with together() as (process, peer):
             assert (await peer.dialog().transact("OPTIONS")).status == 200
-            assert (await peer.dialog().transact("FOO")).status == 405
+            assert (await peer.dialog().transact("FOO")).status == 501
             call, name = await answered(process, peer)
             assert (await call.transact("OPTIONS")).status == 200
             await call.hang_up()
