@@ -94,7 +94,7 @@ class Bridge:
         self.platforms = Adapters(build_platforms(config, environ))
         media = config.media
         self.pool = WorkerPool(worker_count(media), worker_options(media), dialects=DIALECTS, codecs=media.codecs)
-        self.line = SipLine(endpoint_options(config.sip), trunk_accounts(config, environ))
+        self.line = SipLine(endpoint_options(config.sip), ())
         self.trunks = TrunkKeeper(
             config.trunks,
             self.line,
@@ -102,6 +102,7 @@ class Bridge:
             self._on_trunk,
             our_host=config.sip.public_host or config.sip.host,
         )
+        self.line.set_trunks(self.trunks.accounts(environ))
         self.store = build_store(config, environ, self.trunks.cost)
         self.metrics = Metrics()
         self.reception = Reception(config, self.trunks)
@@ -236,6 +237,7 @@ async def serve(config: Config, environ: Mapping[str, str] = os.environ, source:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "! reload: not before the start is done")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Bridge(config, environ, source, lambda fresh: configure_logs(fresh, environ)) as bridge:

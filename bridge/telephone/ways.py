@@ -37,9 +37,13 @@ class Route:
     ways: tuple[Way, ...]
     accounts: tuple[sip.TrunkAccount, ...] = ()
 
-    def offering(self, codecs: tuple[str, ...]) -> Route:
-        """The same with these codecs, whatever the trunks' own are."""
-        return replace(self, ways=tuple(replace(one, codecs=codecs) for one in self.ways))
+    def with_options(self, *, codecs: tuple[str, ...] = (), ring_timeout_ms: int = 0) -> Route:
+        """The same, with what whoever calls has said himself instead of the trunks' own."""
+
+        def chosen(one: Way) -> Way:
+            return replace(one, codecs=codecs or one.codecs, ring_timeout_ms=ring_timeout_ms or one.ring_timeout_ms)
+
+        return replace(self, ways=tuple(chosen(one) for one in self.ways))
 
 
 def to_uri(target: str, from_user: str) -> Route:
@@ -56,7 +60,8 @@ async def over_trunks(
     # As a peer: no registration is waited for.
     partners = [Partner(msgspec.structs.replace(section, kind="peer"), now) for section in config.trunks]
     why_not = await asyncio.gather(*(_look_up(partner, directory, now) for partner in partners))
-    facts = CallFacts(call=wanted.number, number=number_of(wanted), trunk=wanted.trunk)
+    number = number_of(wanted)
+    facts = CallFacts(call=wanted.number, number=number, trunk=wanted.trunk)
     ranking = rank(facts, [partner.facts(now) for partner in partners])
     if not ranking.choices:
         reasons = [*(why for why in why_not if why), *(f"{one.trunk}: {one.why}" for one in ranking.left_out)]
@@ -65,7 +70,7 @@ async def over_trunks(
     our_host = config.sip.public_host or config.sip.host
     return Route(
         wanted,
-        tuple(way(choice, sections[choice.trunk], wanted, our_host) for choice in ranking.choices),
+        tuple(way(choice, sections[choice.trunk], wanted, facts.number, our_host) for choice in ranking.choices),
         tuple(_account(sections[partner.name], partner, environ) for partner in partners),
     )
 

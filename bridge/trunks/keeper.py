@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,7 @@ from bridge.routing.breaker import State
 from bridge.routing.price import cost
 from bridge.routing.ranking import CallFacts, rank
 from bridge.trunks.accounts import account
+from bridge.trunks.agenda import Agenda
 from bridge.trunks.lookup import MOST_TTL_S, Answer, Directory, Found, LookUpFailed
 from bridge.trunks.partner import Partner
 from bridge.trunks.states import TrunkState, state_of
@@ -36,10 +38,12 @@ from sip import messages as sip
 
 log = logging.getLogger(__name__)
 
-LONGEST_SLEEP_S = 30.0
+SHORTEST_SLEEP_S = 0.01
 ONE_WAY_AFTER_S = 6.0
 "An answered call as long as this in which we heard nothing was deaf. Shorter ones may just have been hung up."
 TRUNKS_SET_S = 3.0
+MOST_WAYS = 16
+"Nobody tries more for one call."
 TROUBLE = {"down", "refused", "unreachable", "target-down", "lookup-failed", "problem"}
 
 
@@ -82,7 +86,9 @@ class TrunkKeeper:
         self._decisions = 0
         self._line_is_up = False
         self._running = False
+        self._agenda = Agenda()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._trunks_set: asyncio.Future[tuple[str, ...]] | None = None
         for partner in self._partners.values():
@@ -96,7 +102,7 @@ class TrunkKeeper:
     def start(self) -> None:
         """Names are looked up from here on, whether the line is up or not."""
         self._running = True
-        self._step()
+        self._step_all()
 
     async def stop(self) -> None:
         """May be called twice."""
@@ -122,24 +128,26 @@ class TrunkKeeper:
                 for one in self._partners.values():
                     one.forget_probes(now)
                     self._set_targets(one)
+                self._step_all()
             case LineLost():
                 self._line_is_up = False
             case sip.Probed():
                 if partner := self._partners.get(event.trunk):
                     partner.on_probed(event, now)
+                    self._step(partner)
             case sip.Registration():
                 if partner := self._partners.get(event.trunk):
                     partner.on_registration(event, now)
+                    self._step(partner)
+            case sip.Ended():
+                self._over(event.call)
             case sip.TrunksSet():
                 self._on_trunks_set(event)
-            case _:
-                return
-        self._step()
 
     # --- the desk's questions (bridge.calls.trunks.Trunks) ---
 
     def choices(self, wanted: Wanted) -> Choices:
-        self._step()  # what time alone has changed counts, and is told
+        self._step_due()  # what time alone has changed counts, and is told
         now = self._clock()
         self._decisions += 1
         # The name feeds the dice of RFC 2782's weights: no call has one yet.
@@ -149,12 +157,13 @@ class TrunkKeeper:
             trunk=wanted.trunk,
             region=wanted.region,
         )
-        ranking = rank(facts, [partner.facts(now) for partner in self._partners.values()])
+        ranking = rank(facts, [partner.facts(now, facts.number) for partner in self._partners.values()])
         left_out = tuple(f"{one.trunk}: {one.why}" for one in ranking.left_out)
         if wanted.trunk and wanted.trunk not in self._partners:
             left_out = (f"{wanted.trunk}: there is no trunk of this name", *left_out)
         ways = tuple(
-            way(choice, self._partners[choice.trunk].section, wanted, self._our_host) for choice in ranking.choices
+            way(choice, self._partners[choice.trunk].section, wanted, facts.number, self._our_host)
+            for choice in ranking.choices[:MOST_WAYS]
         )
         log.info(
             "= call to %s: %s; left out: %s",
@@ -192,7 +201,7 @@ class TrunkKeeper:
     def on_outcome(self, outcome: TrunkOutcome) -> None:
         if partner := self._partners.get(outcome.trunk):
             partner.on_outcome(outcome, self._clock())
-            self._step()
+            self._step(partner)
 
     def cost(self, trunk: str, duration_s: float) -> Cost | None:
         partner = self._any(trunk)
@@ -201,7 +210,7 @@ class TrunkKeeper:
     # --- calls that come in ---
 
     def admit(self, call: str, trunk: str) -> End | None:
-        """None: there is room, and it is taken until `on_record`. Other trunks never feel this one's crowd."""
+        """None: there is room, and it is taken until the call ends. Other trunks never feel this one's crowd."""
         partner = self._partners.get(trunk)
         if partner is None:
             return None
@@ -213,13 +222,16 @@ class TrunkKeeper:
         return End(Blame.CLIENT, "trunk-full", status, f"trunk {trunk}: {full.why}", full.retry_after_s)
 
     def on_record(self, record: CallRecord) -> None:
-        """A call is over: its room is free, and what was heard of it counts."""
-        if trunk := self._inbound.pop(record.call, ""):
-            self.release(trunk)
+        """A call is over, and what was heard of it counts."""
+        self._over(record.call)  # known already, unless the sip process has died before it could say so
         partner = self._partners.get(record.trunk)
         if partner is not None and record.media is not None and record.duration_s >= ONE_WAY_AFTER_S:
             partner.on_audio(both_ways=record.media.near.received > 0, now=self._clock())
-            self._step()
+            self._step(partner)
+
+    def _over(self, call: str) -> None:
+        if trunk := self._inbound.pop(call, ""):
+            self.release(trunk)
 
     # --- reload ---
 
@@ -252,8 +264,9 @@ class TrunkKeeper:
         for kind, names in (("added", added), ("reloaded", changed), ("removed", removed)):
             for name in names:
                 self._note(name, kind)
-        if self._running:
-            self._step()
+        for name in removed:
+            self._agenda.put(name, None)
+        self._step_all()
         return Changes(tuple(added), tuple(changed), tuple(removed))
 
     async def trunks_set(self, send: Callable[[], object]) -> tuple[str, ...]:
@@ -290,10 +303,10 @@ class TrunkKeeper:
 
     # --- the shell's own work ---
 
-    def _step(self) -> None:
-        """Whatever is due is done, news are told, and the timer is set for what comes next."""
+    def _step(self, *partners: Partner) -> None:
+        """Whatever is due for them is done, news are told, and the timer is set for what comes next."""
         now = self._clock()
-        for partner in self._partners.values():
+        for partner in partners:
             partner.look(now)
             if self._running and partner.look_up_at is not None and partner.look_up_at <= now:
                 self._look_up(partner)
@@ -302,17 +315,27 @@ class TrunkKeeper:
                     self._line.send(probe)
             for news in partner.take_news():
                 self._note(partner.name, news.kind, news.detail, news.target, news.status)
+            if self._partners.get(partner.name) is partner:
+                self._agenda.put(partner.name, partner.next_deadline(self._line_is_up))
         self._rearm(now)
 
+    def _step_due(self) -> None:
+        self._timer_at = math.inf
+        due = [self._partners[name] for name in self._agenda.due(self._clock()) if name in self._partners]
+        self._step(*due)
+
+    def _step_all(self) -> None:
+        self._step(*self._partners.values())
+
     def _rearm(self, now: float) -> None:
+        at = self._agenda.next()
+        if not self._running or at is None or at >= self._timer_at:
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if not self._running:
-            return
-        deadlines = [at for one in self._partners.values() if (at := one.next_deadline(self._line_is_up)) is not None]
-        wait_s = min(LONGEST_SLEEP_S, max(0.01, min(deadlines, default=now + LONGEST_SLEEP_S) - now))
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._step)
+        self._timer_at = at
+        wait_s = max(SHORTEST_SLEEP_S, at - now)
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._step_due)
 
     def _look_up(self, partner: Partner) -> None:
         partner.look_up_at = None
@@ -329,7 +352,7 @@ class TrunkKeeper:
             moved = partner.on_answer(answer, self._clock())
             if moved and self._partners.get(partner.name) is partner:
                 self._set_targets(partner)
-        self._step()
+        self._step(partner)
 
     def _address_known(self, partner: Partner, now: float) -> None:
         """An address needs no question: the partner can be called from the first moment on."""

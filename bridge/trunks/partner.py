@@ -16,6 +16,7 @@ from bridge.calls.trunks import TrunkOutcome
 from bridge.config import TrunkSection
 from bridge.routing.health import CallResult, TrunkHealth
 from bridge.routing.limits import Limiter
+from bridge.routing.numbers import Number, carries
 from bridge.routing.price import price_of
 from bridge.routing.ranking import TargetFacts, TrunkFacts
 from bridge.trunks.lookup import Answer
@@ -219,10 +220,12 @@ class Partner:
         times += [at for at in (self.look_up_at, self.health.breaker.next_look()) if at is not None]
         return min(times, default=None)
 
-    def facts(self, now: float) -> TrunkFacts:
+    def facts(self, now: float, number: Number | None = None) -> TrunkFacts:
+        """`number`: that is to be called. Where it does not carry that, its health is not worth the look."""
         section, health = self.section, self.health
         full = self.limiter.full(now)
-        trouble, words = health.trouble(now)
+        is_asked = number is None or carries(number, section.countries, section.prefixes)
+        trouble, words = health.trouble(now) if is_asked else (0, "")
         return TrunkFacts(
             name=self.name,
             region=section.region,

@@ -25,9 +25,9 @@ def number_of(wanted: Wanted) -> Number | None:
     return find(wanted.number) or Number(wanted.number, wanted.country, wanted.number.removeprefix("+"))
 
 
-def way(choice: Choice, trunk: TrunkSection, wanted: Wanted, our_host: str) -> Way:
-    """`our_host`: what we call ourselves where the trunk has no domain for us."""
-    number, place = number_of(wanted), place_of(trunk)
+def way(choice: Choice, trunk: TrunkSection, wanted: Wanted, number: Number | None, our_host: str) -> Way:
+    """`number`: the wanted one. `our_host`: what we call ourselves where the trunk has no domain for us."""
+    place = place_of(trunk)
     uri = wanted.number
     if number is not None:
         assert place is not None, f"{trunk.name} was chosen and has no address"

@@ -66,7 +66,7 @@ class Rig:
     def pass_time(self, seconds: float, *dead: Target) -> None:
         for _ in range(round(seconds * 10)):
             self.now += 0.1
-            self.keeper.on_sip(sip.TrunksSet())  # any event: the keeper then does what is due
+            self.keeper.choices(MX)  # any question: what is due is done first
             self.answer_probes(*dead)
 
     def ways(self, wanted: Wanted = MX) -> list[str]:
@@ -105,7 +105,7 @@ class TestTheLine:
         rig.line.sent.clear()
         rig.keeper.on_sip(LineLost("killed"))
         rig.now += 10.0
-        rig.keeper.on_sip(sip.TrunksSet())
+        rig.keeper.choices(MX)
         assert rig.line.sent == []
         rig.keeper.on_sip(STARTED)
         assert len(rig.sent(sip.SetTargets)) == len(rig.sent(sip.Probe)) == 2
@@ -216,13 +216,13 @@ class TestLookUps:
         assert [one.targets for one in rig.sent(sip.SetTargets)] == [(A,)]
         told.answers["p.example"] = Answer((Found(B),), 60.0)
         rig.now += 61.0
-        rig.keeper.on_sip(sip.TrunksSet())
+        rig.keeper.choices(MX)
         await until(lambda: rig.sent(sip.SetTargets))
         assert rig.keeper.states()[0].targets[0].address == B.address
         assert rig.kinds() == [("named", "target-changed")]
         del told.answers["p.example"]
         rig.now += 61.0
-        rig.keeper.on_sip(sip.TrunksSet())
+        rig.keeper.choices(MX)
         await until(lambda: rig.keeper.states()[0].look_up_error)
         assert rig.ways() == ["named"]
         assert rig.kinds()[-1] == ("named", "lookup-failed")
@@ -273,8 +273,12 @@ class TestCallsThatComeIn:
         assert rig.keeper.admit("c4", "unknown") is None
         rig.keeper.on_record(record("c2", "one", received=0, duration_s=0.0))
         assert rig.keeper.admit("c5", "one") == full
-        rig.keeper.on_record(record("c1", "one", received=500))
+        rig.keeper.on_sip(sip.Ended(call="c1", status=200, reason="OK", by="remote"))
         assert rig.keeper.admit("c5", "one") is None
+        rig.keeper.on_record(record("c1", "one", received=500))
+        assert rig.keeper.admit("c6", "one") == full  # c1 has given its room back once
+        rig.keeper.on_record(record("c5", "one", received=0, duration_s=0.0))
+        assert rig.keeper.admit("c6", "one") is None
         await rig.keeper.stop()
 
     async def test_too_many_in_a_second_is_a_503(self) -> None:

@@ -19,7 +19,7 @@ MX = Wanted(number="+525512345678", country="MX", caller="+4930901820")
 
 
 def made(wanted: Wanted = MX, our_host: str = "203.0.113.5", **keys: Any) -> Way:
-    return way(CHOICE, TrunkSection(name="t", **{"host": "p.example", **keys}), wanted, our_host)
+    return way(CHOICE, TrunkSection(name="t", **{"host": "p.example", **keys}), wanted, number_of(wanted), our_host)
 
 
 def test_everything_the_trunk_wants() -> None:
