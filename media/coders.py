@@ -1,6 +1,6 @@
 """Codecs with a memory, one object per call and direction: G.722 and Opus by FFmpeg (PyAV), L16 by swapping bytes.
 
-Measured per 20 ms frame: G.722 decode 8 us, encode 16 us; Opus decode 43 us, encode 57 us; L16 1 us.
+Measured per 20 ms frame: G.722 decode 8 us, encode 20 us; Opus decode 43 us, encode 57 us; L16 1 us.
 
 PyAV is loaded by `prepare`, or when the first call needs it: a worker that only ever sees G.711 never pays for it
 (30 MB). Loading takes 50 to 100 ms, in which no call of the worker is served: so whoever knows beforehand prepares.
@@ -15,7 +15,7 @@ does not pass that wish on, so we do not ask for it in SDP either.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 OPUS_BITRATE = 24_000
 "Wideband speech without audible loss (RFC 6716, 2.1.1); the line behind it is a telephone's."
+OPUS_PAST_BYTES = 5760
+"60 ms, the longest frame."
 G722_PAST_BYTES = 3200
 "100 ms. From so much of what was heard the memory of a G.722 decoder is made anew; twice as much is no better."
 G722_FOLLOWED_BYTES = 1280
@@ -122,25 +124,13 @@ class OpusDecoder(_AvDecoder):
         return guessed
 
 
-class _FramedEncoder:
-    """One packet per frame. FFmpeg wants to know the frame's length beforehand: the first frame tells it."""
+class G722Encoder(_AvEncoder):
+    """Works in steps of 10 ms: so one and the same goes on when the packets' length changes. The far decoder would
+    answer one that begins anew with a loud scratch.
+    """
 
-    def __init__(self, opening: Callable[[int], _AvEncoder]) -> None:
-        """`opening` makes an encoder for frames of so many samples."""
-        self._open = opening
-        self._encoder: _AvEncoder | None = None
-        self._frame_bytes = 0
-
-    def encode(self, line: bytes) -> bytes:
-        if self._encoder is None or len(line) != self._frame_bytes:
-            self._frame_bytes = len(line)
-            self._encoder = self._open(len(line) // 2)
-        return self._encoder.encode(line)
-
-
-class G722Encoder(_FramedEncoder):
     def __init__(self) -> None:
-        super().__init__(lambda samples: _AvEncoder("g722", 16000, frame_size=str(samples)))
+        super().__init__("g722", 16000, frame_size="160")
 
 
 class G722Decoder(_AvDecoder):
@@ -168,9 +158,23 @@ class G722Decoder(_AvDecoder):
             super().decode(_AvEncoder("g722", 16000).encode(heard))
 
 
-class OpusEncoder(_FramedEncoder):
+class OpusEncoder:
+    """One packet per frame. FFmpeg wants to know the frame's length beforehand: the first frame tells it. When that
+    changes the next encoder first hears what the last one has heard: the 6.5 ms that it holds back go on, too.
+    """
+
     def __init__(self) -> None:
-        super().__init__(_opus_encoder)
+        self._encoder: _AvEncoder | None = None
+        self._frame_bytes = 0
+        self._past = bytes(OPUS_PAST_BYTES)
+
+    def encode(self, line: bytes) -> bytes:
+        if self._encoder is None or len(line) != self._frame_bytes:
+            self._frame_bytes = len(line)
+            self._encoder = _opus_encoder(len(line) // 2)
+            self._encoder.encode(self._past[-len(line) :])
+        self._past = (self._past + line)[-OPUS_PAST_BYTES:]
+        return self._encoder.encode(line)
 
 
 def _opus_encoder(samples: int) -> _AvEncoder:

@@ -92,9 +92,13 @@ class Mender:
     def end(self, units: int) -> bytes | None:
         """So much audio in which what was heard falls silent at once; None when it was quiet."""
         onward = self._onward()
+        self.unheard()
+        return None if self._codec.is_quiet(onward) else ended(self._codec, onward, units)
+
+    def unheard(self) -> None:
+        """What was passed on last reached nobody: what comes next is faded in."""
         self._close()
         self._stood_in, self.is_open = self._silent_after, bool(self.last)
-        return None if self._codec.is_quiet(onward) else ended(self._codec, onward, units)
 
     def pause(self) -> None:
         """The silence before the next packet is real: it begins as it begins."""

@@ -257,6 +257,7 @@ class NearEnd:
                 self._sequence = (self._sequence + 1) & 0xFFFF
             else:  # on hold: the clock runs, the agent's audio waits for nobody
                 heard = self._silence
+                playout.unheard()
             self._timestamp = (self._timestamp + step) & 0xFFFFFFFF
             self._octets += len(out[-1]) - rtp.HEADER_BYTES if spec.receives else 0
             if heard is not self._silence and (self.turns.is_awaited or not self._sequence % STRIDE):

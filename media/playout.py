@@ -273,11 +273,13 @@ class Playout:
                 self.underruns += 1
                 self._dry_s = due_at - self._dry_since
                 self.missed_by = max(0.0, whole - self._dry_since)
-            elif not self._farewell:
-                self._mender.forget()
             self._dry_since = None
         self.played_ms += self._ptime_ms
         return self._mended(frame)
+
+    def unheard(self) -> None:
+        """The frame of this tick reached nobody: the caller has us on hold."""
+        self._mender.unheard()
 
     def _mended(self, frame: bytes) -> bytes:
         """What is heard from here on, joined to what was heard so far."""
@@ -324,8 +326,9 @@ class Playout:
             self._least = min(self._least, depth)
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
-            self._learn(self._least - target, now)
-            self._surplus = max(0, self._least - self._target)
+            if self._least < self._limit:  # else all these ticks were early
+                self._learn(self._least - target, now)
+                self._surplus = max(0, self._least - self._target)
             self._ticks, self._least = 0, self._limit
         if self._surplus:
             self._drain()

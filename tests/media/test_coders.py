@@ -176,3 +176,18 @@ def test_what_is_loaded_beforehand() -> None:
         code = f"import sys; from media import coders; coders.prepare({codecs!r}); print('av' in sys.modules)"
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert said.strip() == str(is_loaded)
+
+
+def test_a_g722_stream_goes_on_when_the_length_of_its_packets_changes() -> None:
+    codec = CODECS["G722"]
+    assert codec.encoder is not None
+    line = tone(330, 0.6, 16000).tobytes()
+    whole = codec.encoder()
+    expected = b"".join(whole.encode(line[at : at + 320]) for at in range(0, len(line), 320))
+    encoder, sent, at = codec.encoder(), b"", 0
+    for ptime_ms in (10, 60, 20, 30, 40, 10, 60, 60, 10, 60, 20, 30, 40, 50, 50, 50):
+        size = codec.frame_bytes(ptime_ms)
+        sent += encoder.encode(line[at : at + size])
+        at += size
+        assert len(sent) == at // 4
+    assert sent == expected[: len(sent)]
