@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections import Counter
@@ -65,6 +66,8 @@ class Registrar(SipPeer):
         self.registered: set[str] = set()
         "Users, of their To."
         self.heard: Counter[str] = Counter()
+        self.moments: dict[tuple[str, int], float] = {}
+        "When each REGISTER came first, by user and CSeq: seconds of the loop's clock."
 
     @classmethod
     async def start(cls, host: str = "127.0.0.1") -> Self:
@@ -79,6 +82,7 @@ class Registrar(SipPeer):
         found = re.search(r"sip:([^@]+)@", request["To"])
         assert found
         self.heard[found[1]] += 1
+        self.moments.setdefault((found[1], request.cseq), asyncio.get_running_loop().time())
         if not self.is_alive:
             return
         (self.registered.discard if request["Expires"] == "0" else self.registered.add)(found[1])
