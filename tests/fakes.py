@@ -125,10 +125,12 @@ def brief(commands: list[Command]) -> list[str]:
 class FakeLine:
     def __init__(self) -> None:
         self.sent: list[sip.Command] = []
+        self.is_up = True
 
     def send(self, message: sip.Command) -> bool:
-        self.sent.append(message)
-        return True
+        if self.is_up:
+            self.sent.append(message)
+        return self.is_up
 
 
 class FakeWorkers:

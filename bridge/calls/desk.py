@@ -85,7 +85,7 @@ class Desk:
     ) -> None:
         """Without a switchboard inbound calls are refused: a desk for test calls. `watch` sees every input."""
         self.line, self.workers, self.platforms = line, workers, platforms
-        self._ledger = Ledger(line, records, clock)
+        self._ledger = Ledger(self, records, clock)
         self._switchboard, self._clock, self._watch = switchboard, clock, watch
         self._sessions: dict[str, Session] = {}
         self._legs = Legs(trunks or ListedTrunks())
@@ -156,6 +156,14 @@ class Desk:
         known = self.knows(call)
         self._feed(call, HangUp())
         return known
+
+    def send(self, message: sip.Command) -> bool:
+        """To the line. A call that nobody is there to place is lost at once, and not when its time is up."""
+        sent = self.line.send(message)
+        if not sent and isinstance(message, sip.Dial):
+            call, lost = self._legs.call_of(message.call), LineLost("it was not up when the call was placed")
+            asyncio.get_running_loop().call_soon(self._feed, call, lost)
+        return sent
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Refuses new calls, ends those that stand, and waits until each is in the record."""
@@ -286,6 +294,11 @@ class Desk:
         # Not by name: the session may be over and out of the registry, and must still give the platform's call up.
         self._feed_session(session, received)
 
+    def is_full(self, platform: str) -> bool:
+        """Our own cap on calls at once is reached."""
+        cap = self._switchboard.max_calls(platform) if self._switchboard else 0
+        return 0 < cap <= sum(one.platform == platform for one in self._sessions.values())
+
     def _check_cap(self, session: Session, platform: str) -> None:
         cap = self._switchboard.max_calls(platform) if self._switchboard else 0
         if cap and sum(one.platform == platform for one in self._sessions.values()) > cap:
@@ -294,14 +307,14 @@ class Desk:
     @staticmethod
     def _facts(session: Session) -> CallFacts:
         record, choice = session.record, session.near.choice
-        rings_out = isinstance(session, OutboundSession) and session.state is State.RINGING
+        is_ringing = session.state is State.RINGING
         return CallFacts(
             call=session.call,
             caller=record.caller,
             dialled=record.dialled,
             context=session.context,
             codec=choice.codec if choice else "",
-            wait_ms=session.settings.ring_timeout_ms if rings_out else 0,
+            wait_ms=session.trunks.ring_ms if isinstance(session, OutboundSession) and is_ringing else 0,
         )
 
     def _close_session(self, session: Session, record: CallRecord) -> None:

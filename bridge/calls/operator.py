@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -105,7 +106,7 @@ class Operator:
                 return call
         # From here on without a pause: of two requests with one key, the second finds the call of the first.
         if not self._desk.knows(call):
-            ways = self._ways(wanted)
+            ways = self._ways(wanted, candidates)
             order = self._order(request, wanted, ways, candidates, key)
             self._desk.dial(order, self._settings(request, call), call)
         return call
@@ -160,11 +161,14 @@ class Operator:
 
     # --- whether it can be had
 
-    def _ways(self, wanted: Wanted) -> tuple[Way, ...]:
+    def _ways(self, wanted: Wanted, candidates: list[Candidate]) -> tuple[Way, ...]:
         if self._desk.is_closing:
             raise NotPlaced(503, "the bridge is stopping", retry_after_s=DOWN_RETRY_S)
         if len(self._desk) >= self.config.sip.max_calls:
             raise NotPlaced(429, f"{len(self._desk)} calls stand, and no more may", retry_after_s=FULL_RETRY_S)
+        if all(self._desk.is_full(candidate.platform) for candidate in candidates):
+            names = ", ".join(candidate.platform for candidate in candidates)
+            raise NotPlaced(429, f"no agent is free: {names}", retry_after_s=FULL_RETRY_S)
         choices = self._trunks.choices(wanted)
         if choices.ways:
             return choices.ways
@@ -180,6 +184,8 @@ class Operator:
     def _order(
         self, request: CallRequest, wanted: Wanted, ways: tuple[Way, ...], candidates: list[Candidate], key: str
     ) -> Order:
+        if request.ring_timeout_ms:
+            ways = tuple(replace(way, ring_timeout_ms=request.ring_timeout_ms) for way in ways)
         return Order(
             to=wanted.number,
             ways=ways,
@@ -199,7 +205,7 @@ class Operator:
             codecs=media.codecs,
             public_host=media.public_host,
             recording=recording,
-            ring_timeout_ms=request.ring_timeout_ms or outbound.ring_timeout_ms,
+            ring_timeout_ms=outbound.ring_timeout_ms,
             setup_timeout_ms=outbound.setup_timeout_ms,
             attempts=outbound.attempts,
         )

@@ -193,7 +193,7 @@ class TrunkHunt:
         if self.stage in (Stage.IDLE, Stage.ANSWERED, Stage.FAILED) or now < self._ring_until - EARLY_S:
             return []
         self._turns.clear()
-        why = f"no answer in {self._ring_ms / 1000:g} s"
+        why = f"no answer in {self.ring_ms / 1000:g} s"
         if not self._has_rung:
             return self._silent(why, now)
         self._note("no-answer", now, detail=why)
@@ -248,14 +248,15 @@ class TrunkHunt:
         return [_Turn(replace(self.way, uri=uri, because=because), is_redirected=True) for uri in fresh]
 
     @property
-    def _ring_ms(self) -> int:
-        return min(self._ring_timeout_ms, self.way.ring_timeout_ms or self._ring_timeout_ms)
+    def ring_ms(self) -> int:
+        """How long the callee may be let ring over this way."""
+        return self.way.ring_timeout_ms or self._ring_timeout_ms
 
     def _let_ring(self, now: float) -> list[Command]:
         if self._has_rung:
             return []
-        self._ring_until = now + self._ring_ms / 1000
-        return [Arm(RingTimeout(), self._ring_ms)]
+        self._ring_until = now + self.ring_ms / 1000
+        return [Arm(RingTimeout(), self.ring_ms)]
 
     # --- words
 

@@ -185,8 +185,7 @@ async def route_of(args: argparse.Namespace, config: Config | None) -> Route:
     else:
         names = Names(config.sip.name_servers)
         route = await over_trunks(args.target, args.from_user, args.trunk, config, names, os.environ)
-    codecs = tuple(args.codec or ())
-    return route.offering(codecs) if codecs else route
+    return route.with_options(codecs=tuple(args.codec or ()), ring_timeout_ms=round((args.ring or 0) * 1000))
 
 
 def settings_of(args: argparse.Namespace, config: Config | None) -> CallSettings:

@@ -349,6 +349,19 @@ class TestTrunks:
             ("two", "cancelled", "shutdown"),
         ]
 
+    async def test_a_call_that_nobody_can_place_is_lost_at_once(self) -> None:
+        trunks = ListedTrunks()
+        office = Office(with_board=False, trunks=trunks)
+        office.line.is_up = False
+        record = await self.dialled(office, "one", "two")
+        await until(lambda: "CloseCall" in office.media())
+        office.desk.on_worker("out", closed("out"))
+        ended_so = await record
+        assert (ended_so.outcome, ended_so.reason) == ("failed", "sip-process-lost")
+        assert [one.counts_against_trunk for one in trunks.outcomes] == [False]
+        assert trunks.taken == {"one": 0}
+        await office.desk.close()
+
     async def test_a_platform_is_told_how_long_it_may_ring(self) -> None:
         office = Office(with_board=False)
         to = Order(

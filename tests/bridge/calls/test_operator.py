@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bridge.calls.desk import Desk
+from bridge.calls.inbound import InboundSession
 from bridge.calls.operator import CallRequest, NotPlaced, Operator
+from bridge.calls.outbound import OutboundSession
 from bridge.calls.trunks import Choices, ListedTrunks, Wanted, Way
 from bridge.config import Config, OutboundSection, PlatformSection, SipSection, TrunkSection
-from bridge.errors import StoreDown
+from bridge.errors import End, StoreDown
 from bridge.records import CallRecord
 from bridge.store import Forgetful
 from sip import messages as sip
-from tests.fakes import FakeLine, FakePlatform, FakeWorkers, opened
+from tests.fakes import FakeLine, FakePlatform, FakeWorkers, offer, opened
 from tests.helpers.workerbench import until
 
 WAY = Way(uri="sip:+525512345678@mx.example", trunk="mx-1", region="latam")
@@ -42,12 +45,30 @@ class FixedTrunks(ListedTrunks):
         return self.answer
 
 
+class Board:
+    """A switchboard for calls out only: the caps of the platforms."""
+
+    def __init__(self, caps: dict[str, int]) -> None:
+        self._caps = caps
+
+    def admit(self, incoming: sip.Incoming) -> End | None:
+        raise AssertionError("nobody calls in")
+
+    def inbound(self, incoming: sip.Incoming, now: float, started_at: str) -> InboundSession:
+        raise AssertionError("nobody calls in")
+
+    def max_calls(self, platform: str) -> int:
+        return self._caps.get(platform, 0)
+
+
 class Exchange:
-    def __init__(self, choices: Choices | None = None, store: Forgetful | None = None) -> None:
+    def __init__(
+        self, choices: Choices | None = None, store: Forgetful | None = None, caps: dict[str, int] | None = None
+    ) -> None:
         self.line, self.workers, self.store = FakeLine(), FakeWorkers(), store or Forgetful()
         self.trunks = FixedTrunks(choices)
         platforms = {name: FakePlatform(name) for name in ("one", "two")}
-        self.desk = Desk(self.line, self.workers, platforms, self.store, None, self.trunks)
+        self.desk = Desk(self.line, self.workers, platforms, self.store, Board(caps or {}), self.trunks)
         self.operator = Operator(self.desk, self.trunks, self.store, CONFIG)
 
     async def refusal(self, request: CallRequest, key: str = "") -> tuple[int, str, int]:
@@ -85,14 +106,19 @@ async def test_a_call_is_placed() -> None:
 
 async def test_settings_of_the_call() -> None:
     exchange = Exchange()
-    for request, ring_ms in (
-        (CallRequest(to="+525512345678"), 45000),
-        (CallRequest(to="+525512345678", ring_timeout_ms=9000), 9000),
-    ):
-        call = await exchange.operator.place(request)
-        session = exchange.desk.standing()[-1]
-        settings = session.settings
-        assert (settings.ring_timeout_ms, settings.setup_timeout_ms, settings.attempts) == (ring_ms, 3000, 2)
+    call = await exchange.operator.place(CallRequest(to="+525512345678"))
+    settings = exchange.desk.standing()[-1].settings
+    assert (settings.ring_timeout_ms, settings.setup_timeout_ms, settings.attempts) == (45000, 3000, 2)
+    await exchange.end(call)
+
+
+@pytest.mark.parametrize(("asked", "way"), [(None, 5000), (9000, 9000)])
+async def test_whoever_asks_may_say_how_long_it_rings(asked: int | None, way: int) -> None:
+    exchange = Exchange(Choices(ways=(replace(WAY, ring_timeout_ms=5000),)))
+    call = await exchange.operator.place(CallRequest(to="+525512345678", ring_timeout_ms=asked))
+    [session] = exchange.desk.standing()
+    assert isinstance(session, OutboundSession)
+    assert [one.ring_timeout_ms for one in session.order.ways] == [way]
     await exchange.end(call)
 
 
@@ -166,6 +192,20 @@ async def test_our_own_limit() -> None:
         1,
     )
     await exchange.end(call)
+
+
+async def test_no_agent_is_free() -> None:
+    """Better no call than a callee who says hello to nobody."""
+    exchange = Exchange(caps={"two": 1, "one": 1})
+    for platform in ("two", "one"):
+        call = await exchange.operator.place(CallRequest(to="+525512345678", platform=platform))
+        exchange.desk.on_worker(call, opened(call))
+        await until(lambda call=call: any(getattr(one, "call", "") == call for one in exchange.line.sent))  # type: ignore[misc]
+        exchange.desk.on_sip(sip.Answered(call=call, sdp=offer(formats="0")))
+    with pytest.raises(NotPlaced) as caught:
+        await exchange.operator.place(CallRequest(to="+525512345678"))
+    assert (caught.value.status, str(caught.value)) == (429, "no agent is free: two, one")
+    await exchange.desk.close(0)
 
 
 async def test_a_bridge_that_stops() -> None:

@@ -38,10 +38,9 @@ class TestRinging:
         trial.after(5, RingTimeout())
         assert trial.fate[0] == "no-answer"
 
-    def test_a_trunk_may_let_ring_less_but_not_more(self) -> None:
-        for own_ms, ring_ms in ((3000, 3000), (90000, 45000)):
-            trial = Trial(Way(uri="sip:1@x", ring_timeout_ms=own_ms))
-            assert Arm(RingTimeout(), ring_ms) in trial.out
+    def test_a_trunk_may_have_a_time_of_its_own(self) -> None:
+        trial = Trial(Way(uri="sip:1@x", ring_timeout_ms=3000))
+        assert Arm(RingTimeout(), 3000) in trial.out
 
     def test_while_room_is_asked_for(self) -> None:
         trial = Trial(ring_timeout_ms=5000)

@@ -49,7 +49,9 @@ def test_a_uri_is_its_own_way(target: str) -> None:
     route = to_uri(target, "ana")
     [way] = route.ways
     assert (way.uri, way.from_user, way.trunk, route.accounts) == ("sip:100@192.0.2.1", "ana", "", ())
-    assert [one.codecs for one in route.offering(("opus",)).ways] == [("opus",)]
+    assert route.with_options() == route
+    chosen = route.with_options(codecs=("opus",), ring_timeout_ms=5000)
+    assert [(one.codecs, one.ring_timeout_ms) for one in chosen.ways] == [(("opus",), 5000)]
 
 
 async def test_a_number_goes_over_the_trunks_best_first() -> None:
