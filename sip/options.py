@@ -100,6 +100,4 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     transaction_timeout_ms: int = 8000
     "PJSIP's tsx.td: how long a dead peer is waited for, and how long an answered INVITE is remembered (60 kB each)."
     user_agent: str = "Puente"
-    name_servers: tuple[str, ...] = ()
-    "Without one PJSIP resolves names with a blocking call (reference: pjsip notes); addresses need none."
     log_level: int = 2

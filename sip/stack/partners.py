@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 
@@ -17,6 +18,8 @@ from sip.stack.border import translated
 from sip.stack.courier import host_towards
 from sip.stack.settings import account_config
 from sip.trunks import LOCAL, check, gate_line, hop, needs, networks_of
+
+log = logging.getLogger("sip")
 
 START_SPREAD_S = 0.02
 "Per registering trunk: fifty of them register within a second, not within a millisecond."
@@ -76,7 +79,10 @@ class Partners:
                 self._put(trunk, old)
             except SipError as error:
                 problems.append(f"{error}{'; it stays as it was' if old else ''}")
-        self.admit()
+        try:
+            self.admit()
+        except SipError as error:
+            problems.append(f"{error}: who may call stays as it was")
         return tuple(problems)
 
     def _open(self, trunk: m.TrunkAccount) -> Account:
@@ -148,13 +154,20 @@ class Partners:
         if account is None or account.targets == command.targets:
             return
         account.set_targets(command.targets)
-        self.admit()
-        self._endpoint.later(FORMER_S, lambda: self._forget(account, account.former))
+        self._admit_again()
+        former = account.former
+        self._endpoint.later(FORMER_S, lambda: self._forget(account, former))
 
     def _forget(self, account: Account, former: tuple[str, ...]) -> None:
         if account.former == former and self._numbers.get(account.getId()) is account:
             account.former = ()
+            self._admit_again()
+
+    def _admit_again(self) -> None:
+        try:
             self.admit()
+        except SipError as error:
+            log.error("%s: who may call stays as it was", error)
 
     def admit(self) -> None:
         """Tells the gate who may call. Raises SipError when they are more than it can hold."""

@@ -313,7 +313,7 @@ async def test_our_call_authenticates_at_the_proxy(tmp_path: Path) -> None:
 
 async def dialled(process: SipProcess) -> sip.Answered:
     """The answer; ringing before it is no matter."""
-    while isinstance(event := await process.event(), sip.Ringing):
+    while isinstance(event := await process.event(), sip.Dialled | sip.Ringing):
         pass
     assert isinstance(event, sip.Answered), event
     return event

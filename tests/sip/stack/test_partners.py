@@ -284,6 +284,26 @@ class TestMatch:
             assert (await called(process, peer)).trunk == "limited"  # a second later
 
 
+async def test_a_partner_knows_us_by_the_name_its_trunk_gives() -> None:
+    async with SipProcess(peer_trunk(sources=("127.0.0.5",), public_host="192.0.2.77"), LOOPBACK) as process:
+        for host, expected in (("127.0.0.5", "192.0.2.77"), ("127.0.0.1", "127.0.0.1")):
+            async with await SipPeer.udp(process.udp, host=host) as peer:
+                call, name = await answered(process, peer)
+                assert call.target == f"sip:puente@{expected}:{process.started.udp_port}"
+                call.target = f"sip:puente@127.0.0.1:{process.started.udp_port}"
+                await call.hang_up()
+                assert await process.expect(m.Ended) == remote_hang_up(name)
+
+
+async def test_more_sources_than_the_gate_can_hold_change_nothing() -> None:
+    many = tuple(f"10.{number // 250}.{number % 250}.1" for number in range(1100))
+    async with SipProcess(LOOPBACK) as process, await SipPeer.udp(process.udp) as peer:
+        process.send(m.SetTrunks(trunks=(LOOPBACK, peer_trunk(sources=many))))
+        problems = (await process.expect(m.TrunksSet)).problems
+        assert problems == ("too many source addresses of trunks: who may call stays as it was",)
+        assert (await called(process, peer)).trunk == "loop"
+
+
 async def test_a_newline_keeps_the_way_open() -> None:
     heard: list[bytes] = []
 
