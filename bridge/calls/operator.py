@@ -186,11 +186,15 @@ class Operator:
     ) -> Order:
         if request.ring_timeout_ms:
             ways = tuple(replace(way, ring_timeout_ms=request.ring_timeout_ms) for way in ways)
+        connect = self.config.outbound.connect
+        if connect == "while-ringing":
+            # A telephone may ring for longer than a platform keeps a call for us: then the first is asked anew.
+            candidates = [*candidates, candidates[0]]
         return Order(
             to=wanted.number,
             ways=ways,
             candidates=tuple(candidates),
-            connect=self.config.outbound.connect,
+            connect=connect,
             caller=wanted.caller,
             country=wanted.country,
             context=request.context,

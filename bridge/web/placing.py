@@ -1,7 +1,7 @@
 """Calls asked for and ended over HTTP: what the operator is told, and what he says as status and JSON.
 
     POST   /v1/calls          {"to": "+525512345678", ...}  -> 201 {"call": ...}
-    DELETE /v1/calls/{call}   -> 202 while it ends, 200 when it had ended before
+    DELETE /v1/calls/{call}   -> 202 while it ends, 200 when it had ended before; also as POST .../hangup
 
 With an `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) a request that is sent again is answered as the
 first was and places no second call; the key with another request is refused with 422.
@@ -66,6 +66,7 @@ def call_routes(operator: Operator, desk: Desk, store: Finder) -> list[Route]:
     return [
         Route("/calls", place, methods=["POST"]),
         Route("/calls/{call}", hang_up, methods=["DELETE"]),
+        Route("/calls/{call}/hangup", hang_up, methods=["POST"]),
     ]
 
 

@@ -412,6 +412,21 @@ class TestRequests:
         assert record.request_id == "order-1"
         assert len(region.primary.invites) == 1
 
+    async def test_a_trunk_that_is_full(self, region: Region) -> None:
+        """Its one line is taken: later, and when, is said; and later it goes."""
+        only = {"trunk": f"{region.name}-1"}
+        call = await region.call(**only)
+        dialog, invite = await region.primary.called()
+        answer = await region.web.post("/v1/calls", json={"to": NUMBER, **only})
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+        assert f"{region.name}-1: full" in answer.json()["error"]
+        dialog.respond(invite, 486)
+        await dialog.request("ACK")
+        await region.record(call)
+        region.primary.script = refuses(486)
+        await region.record(await region.call(**only))
+
     async def test_no_trunk_carries_that(self, region: Region) -> None:
         answer = await region.web.post("/v1/calls", json={"to": "123", "region": region.name})
         assert (answer.status_code, answer.json()["field"]) == (400, "to")

@@ -25,7 +25,8 @@ from tests.e2e.test_outbound import utterance, web_of
 from tests.helpers.kamailio import Kamailio, kamailio
 from tests.helpers.partner import Partner, partner, refuses
 from tests.helpers.phone import Handset
-from tests.helpers.rig import Rig, eventually, free_ports, rig
+from tests.helpers.placed import place
+from tests.helpers.rig import API_KEY, Rig, eventually, free_ports, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -151,6 +152,20 @@ async def test_a_callee_who_has_been_reached(lab: Lab, status: int, outcome: str
     await lab.network.called()
     assert (record.outcome, story(record)) == (outcome, [("provider", outcome)])
     assert lab.backup.invites == []
+
+
+async def test_the_test_telephone_over_the_same_trunk(lab: Lab) -> None:
+    """`puente call` proves itself with the password, and does not take the bridge's registration away."""
+    lab.network.script = refuses(486)
+    registered = len(lab.registrar.heard("REGISTER"))
+    words = ("--config", str(lab.folder / "bridge.toml"), "--trunk", "provider")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUENTE_E2E_KEY", API_KEY)
+        placed = await place(lab.folder, "55 1234 5678", *words)
+    await lab.network.called()
+    assert (placed.status, placed.record["outcome"], placed.record["trunk"]) == (2, "busy", "provider"), placed.said
+    ours = {one.source for one in lab.registrar.heard("REGISTER")[registered:]}
+    assert ours <= {"{}:{}".format(*lab.house.udp)}
 
 
 async def test_an_error_of_the_network_behind_it(lab: Lab) -> None:

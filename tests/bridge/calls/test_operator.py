@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from bridge.calls.desk import Desk
@@ -131,6 +132,18 @@ async def test_which_platforms(request_: CallRequest, names: list[str]) -> None:
     call = await exchange.operator.place(request_)
     [session] = exchange.desk.standing()
     assert [candidate.platform for candidate in session.hunt.candidates] == names  # type: ignore[attr-defined]
+    await exchange.end(call)
+
+
+async def test_a_platform_that_was_asked_while_it_rang_may_be_asked_again() -> None:
+    """Nobody knows how long each vendor keeps a call for which no socket comes."""
+    exchange = Exchange()
+    outbound = msgspec.structs.replace(CONFIG.outbound, connect="while-ringing")
+    exchange.operator.config = msgspec.structs.replace(CONFIG, outbound=outbound)
+    call = await exchange.operator.place(CallRequest(to="+525512345678", platform="one"))
+    [session] = exchange.desk.standing()
+    assert isinstance(session, OutboundSession)
+    assert [candidate.platform for candidate in session.order.candidates] == ["one", "one"]
     await exchange.end(call)
 
 
