@@ -81,19 +81,18 @@ class Breaker:
 
     def hold(self, cause: str, why: str, now: float) -> None:
         """Open, and no trial before `lift(cause)`: it is known to be of no use."""
-        is_new = self._holds.get(cause) != why
         self._holds[cause] = why
         if self.state is not State.OPEN:
             self._open(why, now, calls=False)
-        elif is_new:
-            self.because = why
+        else:
+            self.because = self._why_held()
 
     def lift(self, cause: str, now: float) -> None:
         """Does nothing when there was no such hold."""
         if self._holds.pop(cause, None) is None:
             return
         if self._holds:
-            self.because = next(iter(self._holds.values()))
+            self.because = self._why_held()
         elif self.openings == 0 and self.state is State.OPEN:
             self._close("ready", now)
         self.look(now)
@@ -184,6 +183,9 @@ class Breaker:
             case State.CLOSED if self.openings and now - self._since >= self.policy.forgive_s:
                 self.openings -= 1
                 self._since = now
+
+    def _why_held(self) -> str:
+        return "; ".join(self._holds.values())
 
     # --- moves ---
 

@@ -91,6 +91,7 @@ CONFIG = """
 udp_port = {sip_port}
 tcp_port = {sip_port}
 transaction_timeout_ms = 4000
+{sip}
 
 [media]
 workers = {workers}
@@ -147,6 +148,7 @@ prompt = "Nobody listens on this port."
 
 [records]
 url = "{records}"
+spool = "{spool}"
 
 [log]
 format = "json"
@@ -211,7 +213,9 @@ class Rig:
         return [json.loads(text) if text.startswith("{") else {"level": "error", "msg": text} for text in texts]
 
     def records(self) -> list[CallRecord]:
-        """Of the calls that are over, in the order of their ends."""
+        """Of the calls that are over, in the order of their ends. None when they are kept elsewhere."""
+        if not self.records_path.exists():
+            return []
         with closing(sqlite3.connect(self.records_path)) as database:
             query = "select document from calls where ended_at != '' order by ended_at, rowid"
             rows = database.execute(query).fetchall()
@@ -324,6 +328,7 @@ async def rig(
     *,
     trunks: str = LOOPBACK,
     media: str = "",
+    sip: str = "",
     sip_port: int = 0,
     workers: int = 1,
     budget_ms: int = 1000,
@@ -340,6 +345,7 @@ async def rig(
         config = CONFIG.format(
             trunks=trunks,
             media=media,
+            sip=sip,
             sip_port=sip_port,
             workers=workers,
             first_port=ports[0],
@@ -349,6 +355,7 @@ async def rig(
             ultravox=ultravox.url,
             vapi=vapi.url,
             twilio=twilio.url,
+            spool=folder / "puente.spool",
             records=records or f"sqlite:///{folder / 'puente.db'}",
         )
         (folder / "bridge.toml").write_text(config + ROUTES)

@@ -125,6 +125,7 @@ class TestComingBack:
         breaker.hold("registration", "401", 0.0)
         breaker.hold("probes", "silent", 1.0)
         probe(breaker, 50, 1.0)
+        assert breaker.because == "401; silent"
         breaker.lift("registration", 200.0)
         assert (breaker.state, breaker.because, breaker.next_look()) == (State.OPEN, "silent", None)
         breaker.lift("probes", 201.0)
