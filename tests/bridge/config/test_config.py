@@ -11,16 +11,10 @@ import msgspec
 import pytest
 
 from bridge.config import (
-    DEVELOPMENT_KEY,
     Config,
     PlatformSection,
-    SecretMissing,
-    TrunkSection,
-    api_key,
     examine,
     load,
-    origin,
-    secret,
 )
 from bridge.errors import ConfigError
 
@@ -349,55 +343,3 @@ class TestChecks:
         path.write_text(GOOD)
         _, errors = examine(path, {}, lambda config, environ: [(("platforms", 0), "not like this")])
         assert [(error.line, error.key, error.problem) for error in errors] == [(5, "platforms[0]", "not like this")]
-
-
-class TestSecrets:
-    def test_from_the_environment(self) -> None:
-        assert secret("KEY", "", {"KEY": "s3cret"}) == "s3cret"
-
-    def test_from_a_file(self, tmp_path: Path) -> None:
-        path = tmp_path / "key"
-        path.write_text("s3cret\n")
-        assert secret("", str(path), {}) == "s3cret"
-
-    def test_none_asked_for(self) -> None:
-        assert secret("", "", {}) == ""
-
-    def test_missing(self, tmp_path: Path) -> None:
-        empty = tmp_path / "empty"
-        empty.write_text("\n")
-        for env, file, why in [
-            ("KEY", "", "environment variable KEY is not set"),
-            ("", "/nowhere/key", "file /nowhere/key cannot be read"),
-            ("", str(empty), f"file {empty} is empty"),
-        ]:
-            with pytest.raises(SecretMissing, match=re.escape(why)):
-                secret(env, file, {})
-
-    def test_both_at_once(self, tmp_path: Path) -> None:
-        found = problems(tmp_path, GOOD + "api_key_env = 'HOME'\napi_key_file = '/x'\n", {"HOME": "x"})
-        assert found == ["x.toml:11: platforms[0].api_key_file: is there beside api_key_env: which one counts?"]
-
-    def test_a_simulator_gets_a_key_that_is_none(self) -> None:
-        here = PlatformSection(name="one", kind="vapi", url="http://localhost:8091")
-        assert api_key(here, {}) == DEVELOPMENT_KEY
-        assert api_key(msgspec.structs.replace(here, url=""), {}) == ""
-        assert api_key(msgspec.structs.replace(here, kind="twilio"), {}) == ""
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "wss://agent.example:8443/t0ken/media?key=t0ken",
-            "wss://user:t0ken@agent.example:8443",
-            "wss://agent.example:8443",
-        ],
-    )
-    def test_what_is_shown_of_an_address(self, url: str) -> None:
-        assert origin(url) == "wss://agent.example:8443"
-
-    def test_settings_hold_no_secret(self) -> None:
-        fields = {field.name for kind in (TrunkSection, PlatformSection) for field in msgspec.structs.fields(kind)}
-        assert {name for name in fields if "password" in name or "key" in name} == {
-            *("password_env", "password_file", "inbound_password_env", "inbound_password_file"),
-            *("api_key_env", "api_key_file"),
-        }
