@@ -341,8 +341,9 @@ class Playout:
             ticks = (DRAIN_MS - SILENCE_FIRST_MS) // self._ptime_ms
             self._cut_every = max(1, ticks // max(1, self._surplus))
             self._cut_frames = math.ceil(self._surplus / ticks)
-        if since >= 0 and self._surplus and len(self._frames) > self._target and (since + 1) % self._cut_every == 0:
-            self._cut(min(self._cut_frames, self._surplus))
+        over = min(self._surplus, len(self._frames) - self._target)  # the platform may have stopped meanwhile
+        if since >= 0 and over > 0 and (since + 1) % self._cut_every == 0:
+            self._cut(min(self._cut_frames, over))
 
     def _at_target(self) -> None:
         self._ticks, self._least, self._surplus = 0, self._limit, 0

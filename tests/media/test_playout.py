@@ -337,6 +337,18 @@ def test_what_has_drained_by_itself_is_not_taken_from_the_next_utterance() -> No
     assert queue.drained_ms == before
 
 
+@pytest.mark.parametrize("stops_after", range(26, 60))
+def test_a_platform_that_stops_while_its_stall_is_drained(stops_after: int) -> None:
+    """A hundred frames stand, eight are cut at a time, and no more come: the last ones are played, not cut away."""
+    queue = playout()
+    for tick in range(200):
+        if tick < stops_after:
+            queue.push(speech(100 if tick == 0 else 1), 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    assert len(queue) == 0
+    assert queue.played_ms + queue.drained_ms == (99 + stops_after) * 20
+
+
 def test_a_flush_ends_the_draining() -> None:
     queue = playout()
     for tick in range(40):  # the drain of a deep queue has just begun
