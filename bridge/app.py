@@ -49,6 +49,7 @@ from bridge.web.api import application
 from bridge.web.house import House
 from bridge.web.placing import call_routes
 from bridge.web.server import WebServer
+from bridge.web.transfers import transfer_routes
 from bridge.web.trunks import trunk_routes
 from sip import messages as sip
 
@@ -124,7 +125,11 @@ class Bridge:
 
     def _application(self) -> ASGIApp:
         token = secret(self.config.web.token_env, self.config.web.token_file, self._environ)
-        more = [*call_routes(self.operator, self.desk, self.store), *trunk_routes(self.trunks, self)]
+        more = [
+            *call_routes(self.operator, self.desk, self.store),
+            *transfer_routes(self.operator),
+            *trunk_routes(self.trunks, self),
+        ]
         return application(self.house, self.metrics.exposition, token, more)
 
     async def __aenter__(self) -> Bridge:

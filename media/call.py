@@ -18,14 +18,15 @@ from typing import Any
 from media import rtp, wire
 from media.beat import Beat
 from media.clock import Alarm
+from media.codecs import Codec
 from media.ear import Ear
 from media.far import (
-    FarEar,
     FarEnd,
     FarFailure,
     FarHappening,
     Flush,
     Mark,
+    OpenFar,
     PlatformHungUp,
     PressKeys,
     Trouble,
@@ -41,9 +42,6 @@ from media.summary import Tally, call_report, far_report, histograms, near_repor
 from media.transcode import Transcoder, transcoder
 
 log = logging.getLogger(__name__)
-
-OpenFar = Callable[[wire.FarSpec, FarEar], FarEnd]
-"Builds the far end of a spec; it is not connected yet."
 
 
 class Call:
@@ -89,6 +87,10 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<Call {self.name} rtp {self.port} {self._transcoder or 'not connected'}>"
+
+    @property
+    def codec(self) -> Codec:
+        return self._near.codec
 
     # --- what control asks for --------------------------------------------------------------------------------------
 
@@ -244,7 +246,8 @@ class Call:
 
     def _press_keys(self, digits: str) -> None:
         try:
-            self._near.sender.press(digits)
+            if not self._near.sender.press(digits):
+                self._emit(wire.KeysUnsent(call=self.name, digits=digits))
         except ValueError as error:
             self.on_far_happening(Trouble(str(error)))
 

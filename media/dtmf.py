@@ -89,7 +89,18 @@ class EventPacket:
 class DigitSender:
     """Sends queued digits, one packet per tick; between two digits it pauses. Poll once per ptime."""
 
-    __slots__ = ("_at", "_digits", "_pause", "_pause_ms", "_press", "_press_ms", "_rate_hz", "_rest", "_step")
+    __slots__ = (
+        "_at",
+        "_digits",
+        "_is_understood",
+        "_pause",
+        "_pause_ms",
+        "_press",
+        "_press_ms",
+        "_rate_hz",
+        "_rest",
+        "_step",
+    )
 
     def __init__(self, clock_rate_hz: int, ptime_ms: int, *, press_ms: int = 100, pause_ms: int = 60) -> None:
         self._press_ms, self._pause_ms = press_ms, pause_ms
@@ -98,19 +109,24 @@ class DigitSender:
         self._at = 0
         self._rest = 0
 
-    def use(self, clock_rate_hz: int, ptime_ms: int) -> None:
+    def use(self, clock_rate_hz: int, ptime_ms: int, is_understood: bool = True) -> None:
         """Clock and distance of packets from now on (re-INVITE); what is queued stays."""
-        self._rate_hz = clock_rate_hz
+        self._rate_hz, self._is_understood = clock_rate_hz, is_understood
         self._step = self._rate_hz * ptime_ms // 1000
         self._press = max(1, self._press_ms // ptime_ms)
         self._pause = max(1, self._pause_ms // ptime_ms)
 
-    def press(self, digits: str) -> None:
-        """Raises ValueError naming the first character that no telephone has."""
+    def press(self, digits: str) -> bool:
+        """False: the peer knows no events, it must be told in another way.
+
+        Raises ValueError naming the first character that no telephone has.
+        """
         for digit in digits:
             if digit not in DIGITS:
                 raise ValueError(f"{digit!r} is no DTMF digit")
-        self._digits.extend(digits)
+        if self._is_understood:
+            self._digits.extend(digits)
+        return self._is_understood
 
     @property
     def busy(self) -> bool:

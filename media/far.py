@@ -160,6 +160,10 @@ class FarEnd(Protocol):
     def close(self) -> None: ...
 
 
+OpenFar = Callable[[FarSpec, FarEar], FarEnd]
+"Builds the far end of a spec; it is not connected yet."
+
+
 class FarFailure(Exception):
     """The far end did not come up. `cause` is one of FarFailed.cause; the text never holds the URL."""
 

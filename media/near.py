@@ -129,7 +129,7 @@ class NearEnd:
         if moved:
             self._sdp_peer = (spec.host, spec.port)
             self._locked, self._locked_by_sdp = None, False
-        self.sender.use(self.codec.clock_rate_hz, spec.ptime_ms)
+        self.sender.use(self.codec.clock_rate_hz, spec.ptime_ms, spec.dtmf_payload_type >= 0)
         self._negotiated_at = now
         self._last_heard = now
         self._mark = self._mark or resumed or moved

@@ -28,7 +28,7 @@ class FarSpec(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     "The configured platform's name, for logs and reports."
     dialect: str
-    "Key of the dialect table: `ultravox`, `vapi`, or `tape` (a local player and recorder, for test calls)."
+    "Key of the dialect table: `ultravox`, `vapi`; `tape`: a player and recorder here; `pair`: another call here."
     url: str = ""
     "ws:// or wss:// of the media socket. It is a credential on every platform we know: never log it."
     headers: tuple[tuple[str, str], ...] = ()
@@ -206,6 +206,7 @@ MomentKind = Literal[
     "speech-started",
     "speech-ended",
     "play",
+    "transfer",
 ]
 
 
@@ -241,6 +242,13 @@ class DigitHeard(Event):
     call: str
     digit: str
     duration_ms: int
+
+
+class KeysUnsent(Event):
+    """The far end wants these digits pressed, and no telephone-event was agreed on: they must go another way."""
+
+    call: str
+    digits: str
 
 
 class NearQuiet(Event):
@@ -376,6 +384,7 @@ AnyEvent = (
     | FarEvent
     | FarEnded
     | DigitHeard
+    | KeysUnsent
     | NearQuiet
     | CallClosed
     | CallReported

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import uvloop
 
-from media import wire
+from media import pair, wire
 from media.call import Call
 from media.clock import Alarm
 from media.coders import prepare
@@ -187,13 +187,22 @@ class Worker:
     async def _attach(self, call: Call, command: wire.ConnectFar) -> None:
         began = time.monotonic()
         try:
-            await call.attach(command.far, self._open_far, command.timeout_ms / 1000)
+            if command.far.dialect == pair.DIALECT:
+                await pair.join(call, self._other(command.far), command.timeout_ms / 1000)
+            else:
+                await call.attach(command.far, self._open_far, command.timeout_ms / 1000)
         except FarFailure as failure:
             self.emit(wire.FarFailed(call=call.name, cause=failure.cause, detail=failure.detail, status=failure.status))
         except ValueError as error:  # a format that no table has
             self.emit(wire.FarFailed(call=call.name, cause="nonsense", detail=str(error)))
         else:
             self.emit(wire.FarReady(call=call.name, took_ms=round((time.monotonic() - began) * 1000, 3)))
+
+    def _other(self, spec: wire.FarSpec) -> Call:
+        other = self._calls.get(spec.options["with"])
+        if other is None:
+            raise FarFailure("lost", "the other call is gone")
+        return other
 
     def _open_far(self, spec: wire.FarSpec, ear: FarEar) -> FarEnd:
         if spec.dialect == "tape":

@@ -139,7 +139,7 @@ class FakeWorkers:
         self.sent: list[wire.Command] = []
         self.placed: list[str] = []
 
-    def place(self, call: str) -> int:
+    def place(self, call: str, beside: str = "") -> int:
         if not self.up:
             raise MediaError("no media worker is up")
         self.placed.append(call)

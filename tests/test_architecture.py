@@ -70,7 +70,7 @@ ONE_DOOR = {
 
 MOST_LINES = 400
 MOST_LINES_OF_FUNCTION = 80
-LONGER_FILES: set[str] = {"sip/messages.py"}  # one vocabulary, read from top to bottom
+LONGER_FILES: set[str] = {"sip/messages.py", "media/wire.py"}  # one vocabulary each, read from top to bottom
 LONGER_FUNCTIONS: set[str] = set()
 "`path:name` of what is longer all the same. Kept short and visible; an entry that is no longer needed fails too."
 

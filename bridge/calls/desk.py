@@ -13,7 +13,9 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.calls.inbound import InboundSession
@@ -22,6 +24,8 @@ from bridge.calls.legs import Legs
 from bridge.calls.lines import Line
 from bridge.calls.logwords import describe, summary
 from bridge.calls.outbound import Order, OutboundSession
+from bridge.calls.paired import PairedSession
+from bridge.calls.routes import ways_to
 from bridge.calls.session import CallSettings, Session, State
 from bridge.calls.trunks import ListedTrunks, Trunks
 from bridge.calls.words import (
@@ -29,18 +33,24 @@ from bridge.calls.words import (
     Arm,
     Command,
     CreatePlatform,
+    FindWays,
     HangUp,
     Input,
     LineLost,
+    PlaceBeside,
     PlatformCreated,
     PlatformRefused,
     Shutdown,
     TakeTrunk,
+    TellCall,
     TellTrunks,
     ToSip,
     ToWorker,
+    TransferMode,
+    TransferWanted,
     TrunkFull,
     TrunkTaken,
+    WaysFound,
     WorkerLost,
     WriteRecord,
 )
@@ -165,6 +175,14 @@ class Desk:
             asyncio.get_running_loop().call_soon(self._feed, call, lost)
         return sent
 
+    def transfer(self, call: str, to: str, mode: TransferMode = "blind") -> str:
+        """Hands a call over to `to` (E.164 or a SIP URI). Empty: it is under way, else why not."""
+        session = self._sessions.get(call)
+        why_not = session.why_no_transfer if session else "there is no such call"
+        if not why_not:
+            self._feed(call, TransferWanted(to, mode))
+        return why_not
+
     async def close(self, grace_s: float = 5.0) -> None:
         """Refuses new calls, ends those that stand, and waits until each is in the record."""
         self._closing = True
@@ -189,6 +207,10 @@ class Desk:
         )
         if self._switchboard is None:
             self.line.send(sip.Refuse(call=incoming.call, status=480))
+            return
+        if replaced := self._sessions.get(self._legs.call_of(incoming.replaces)) if incoming.replaces else None:
+            self._legs.add(incoming.call, replaced.call)
+            self._feed_session(replaced, incoming)
             return
         session = self._switchboard.inbound(incoming, self._clock(), _utc_now())
         stopping = End(Blame.SERVER, "shutdown", 503, "the bridge is stopping", 5)
@@ -257,6 +279,12 @@ class Desk:
                     self._take(session, command)
                 case TellTrunks(outcome):
                     self._legs.trunks.on_outcome(outcome)
+                case FindWays(number, to, trunk):
+                    self._feed_soon(session.call, WaysFound(number, ways_to(self._legs.trunks, to, trunk)))
+                case PlaceBeside():
+                    self._place_beside(session, command)
+                case TellCall(call, received):
+                    self._feed_soon(call, received)
                 case Arm(timer, after_ms):
                     handle = asyncio.get_running_loop().call_later(after_ms / 1000, self._feed, session.call, timer)
                     self._timers.setdefault(session.call, []).append(handle)
@@ -265,17 +293,29 @@ class Desk:
 
     def _open(self, session: Session, message: wire.OpenCall) -> None:
         try:
-            session.record.worker = self.workers.place(session.call)
+            session.record.worker = self.workers.place(session.call, session.beside)
         except MediaError as error:
             failed = wire.CallFailed(call=session.call, why=str(error))
-            asyncio.get_running_loop().call_soon(self._feed, session.call, failed)
+            self._feed_soon(session.call, failed)
             return
         self.workers.send(session.call, message)
 
+    def _place_beside(self, session: Session, command: PlaceBeside) -> None:
+        """For a transfer that the peer will not do: a call to the target, to be joined with this one."""
+        settings, call = session.settings, command.call
+        if settings.recording:
+            settings = replace(settings, recording=str(Path(settings.recording).with_name(f"{call}.wav")))
+        now, started_at = self._clock(), _utc_now()
+        beside = PairedSession(call, session.call, command.to, command.ways, settings, now, started_at)
+        self._admit(beside, beside.start)
+
+    def _feed_soon(self, call: str, received: Input) -> None:
+        """Not at once: whoever asks is still in the middle of its own step."""
+        asyncio.get_running_loop().call_soon(self._feed, call, received)
+
     def _take(self, session: Session, command: TakeTrunk) -> None:
         why_not = self._legs.take(command.leg, session.call, command.trunk)
-        answer = TrunkFull(command.attempt, why_not) if why_not else TrunkTaken(command.attempt)
-        asyncio.get_running_loop().call_soon(self._feed, session.call, answer)
+        self._feed_soon(session.call, TrunkFull(command.attempt, why_not) if why_not else TrunkTaken(command.attempt))
 
     async def _create(self, session: Session, command: CreatePlatform) -> None:
         name, number = command.platform, command.attempt

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from bridge.calls.hunt import Candidate, Hunt, Stage
+from bridge.calls.movable import MOVABLE, MovableSession
 from bridge.calls.near import NotAcceptable
 from bridge.calls.routes import user_of
-from bridge.calls.session import ENDING, STANDING, UNANSWERED, CallSettings, Row, Session, State
+from bridge.calls.session import ENDING, STANDING, UNANSWERED, CallSettings, Row, State
 from bridge.calls.words import Arm, Command, PlatformCreated, PlatformRefused, RingTimeout
 from bridge.errors import Blame, End
 from media import wire
 from sip import messages as sip
 
 
-class InboundSession(Session):
+class InboundSession(MovableSession):
     PEER = "caller"
 
     def __init__(
@@ -115,6 +116,12 @@ class InboundSession(Session):
             detail = f"{self.platform}: not ready within {self.settings.ring_timeout_ms / 1000:g} s of ringing"
             self.finish(End(Blame.UPSTREAM, "platform-slow", 503, detail, 5))
 
+    def on_ring_timeout_talking(self, timeout: RingTimeout) -> None:
+        """Of a platform that was to come after the answer, or of a telephone that the call is to be moved to."""
+        self.on_transfer_input(timeout)
+        if self.end is None and not self._transfers:
+            self.on_ring_timeout(timeout)
+
     def _go_on_hunting(self, commands: list[Command]) -> None:
         self.ask(*commands)
         if self.hunt.failed:
@@ -152,6 +159,7 @@ class InboundSession(Session):
         return sip.Refuse(call=self.leg, status=status, reason="", retry_after_s=end.retry_after_s)
 
     def let_go(self, end: End) -> None:
+        super().let_go(end)
         self.ask(*self.hunt.give_up(end, self._now))
 
 
@@ -173,7 +181,7 @@ InboundSession.TABLE = {
         sip.Reoffer: InboundSession.on_early_reoffer,
     },
     State.ANSWERING: {**STANDING, **HUNTING, sip.Confirmed: InboundSession.on_confirmed},
-    State.TALKING: {**STANDING, **HUNTING},
+    State.TALKING: {**STANDING, **HUNTING, **MOVABLE, RingTimeout: InboundSession.on_ring_timeout_talking},
     State.CLOSING: {**ENDING, PlatformCreated: InboundSession.on_created},
     State.CLOSED: {PlatformCreated: InboundSession.on_created},
 }

@@ -31,6 +31,7 @@ class NearSide:
     def __init__(self, codecs: Sequence[str], public_host: str = "", srtp: sdp.Srtp = "off") -> None:
         self.codecs, self.public_host, self.srtp = tuple(codecs), public_host, srtp
         self.host, self.port = "", 0
+        self._bound_host = ""
         self.ours = ""
         "The last body we sent. It may hold keys."
         self.choice: sdp.Choice | None = None
@@ -44,7 +45,14 @@ class NearSide:
         "Ours, not answered yet."
 
     def on_port(self, host: str, port: int) -> None:
+        self._bound_host = host
         self.host, self.port = self.public_host or host, port
+
+    def another(self, codecs: Sequence[str], public_host: str, srtp: sdp.Srtp) -> NearSide:
+        """For another dialog with the same RTP port, in which nothing has been said yet."""
+        new = NearSide(codecs or self.codecs, public_host or self.public_host, srtp)
+        new.on_port(self._bound_host, self.port)
+        return new
 
     def take_offer(self, text: str, *, answered: bool = False) -> None:
         """Raises NotAcceptable and changes nothing when the offer is no good.

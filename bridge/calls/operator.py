@@ -22,6 +22,7 @@ from bridge.calls.hunt import Candidate
 from bridge.calls.outbound import Order
 from bridge.calls.session import CallSettings
 from bridge.calls.trunks import Trunks, Wanted, Way
+from bridge.calls.words import TransferMode
 from bridge.config import Config
 from bridge.errors import BridgeError, KeyReused, StoreError
 from bridge.records import CallRecord
@@ -58,6 +59,14 @@ class CallRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def fingerprint(self) -> str:
         """Two requests are the same when all they ask for is, in whatever order and spacing it was written."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+class TransferRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/calls/{call}/transfer`."""
+
+    to: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    "A number, E.164 or as written in `[outbound] country`; or a SIP URI, over the trunk of the call."
+    mode: TransferMode = "blind"
 
 
 class NotPlaced(BridgeError):
@@ -132,6 +141,16 @@ class Operator:
             # Nobody can tell whether this call has been placed already: better none than two.
             why = f"idempotency keys cannot be kept just now: {error}"
             raise NotPlaced(503, why, retry_after_s=DOWN_RETRY_S) from None
+
+    def transfer(self, call: str, request: TransferRequest) -> None:
+        """Hands a call that stands over to somebody else. Raises NotPlaced."""
+        to = request.to
+        if not to.lower().startswith(("sip:", "sips:")):
+            to = _number(to, self.config.outbound.country, "to").e164
+        if not self._desk.knows(call):
+            raise NotPlaced(404, "there is no such call")
+        if why_not := self._desk.transfer(call, to, request.mode):
+            raise NotPlaced(409, why_not)
 
     # --- what is asked for
 

@@ -18,8 +18,9 @@ from typing import Literal
 import msgspec
 
 from bridge.calls.hunt import Candidate, Hunt, Stage
+from bridge.calls.movable import MOVABLE, MovableSession
 from bridge.calls.near import NearSide, NotAcceptable
-from bridge.calls.session import ENDING, STANDING, UNANSWERED, CallSettings, Session, State
+from bridge.calls.session import ENDING, STANDING, UNANSWERED, CallSettings, State
 from bridge.calls.trunkhunt import TrunkHunt
 from bridge.calls.trunks import Way
 from bridge.calls.words import (
@@ -62,7 +63,7 @@ class Order:
     "Idempotency key of the request."
 
 
-class OutboundSession(Session):
+class OutboundSession(MovableSession):
     PEER = "callee"
 
     def __init__(self, call: str, order: Order, settings: CallSettings, now: float, started_at: str) -> None:
@@ -137,11 +138,6 @@ class OutboundSession(Session):
     def on_ring_timeout(self, timeout: RingTimeout) -> None:
         self._go_on(self.trunks.on_ring_timeout(self._now))
 
-    def on_other_leg(self, event: sip.Event) -> None:
-        """An attempt that was given up: what it says is late. An answer that has crossed our CANCEL is hung up."""
-        if isinstance(event, sip.Answered):
-            self.tell_line(sip.Hangup(call=event.call, reason="answered too late"))
-
     def _go_on(self, commands: list[Command], *, line_gone: bool = False) -> None:
         self.ask(*commands)
         self.leg = self.trunks.leg  # at once: an answer of the one before, however soon it comes, is too late
@@ -181,6 +177,9 @@ class OutboundSession(Session):
             return
         self.state = State.TALKING
         self.start_near()
+        self.on_talking()
+
+    def on_talking(self) -> None:
         begun = self.hunt.start(self._now) if self.hunt.stage is Stage.IDLE else []
         self._go_on_hunting([*begun, *self.hunt.on_port()])
         if self.order.talk_ms and self.end is None:
@@ -244,6 +243,7 @@ class OutboundSession(Session):
             self.finish(self.hunt.failed)
 
     def let_go(self, end: End) -> None:
+        super().let_go(end)
         self.ask(*self.trunks.give_up(end, self._now), *self.hunt.give_up(end, self._now))
 
     def _note_end(self, end: End, was_answered: bool) -> None:
@@ -273,12 +273,12 @@ OutboundSession.TABLE = {
     State.ANSWERING: {},
     State.TALKING: {
         **STANDING,
+        **MOVABLE,
         wire.FarEvent: OutboundSession.on_far_event,
         PlatformCreated: OutboundSession.on_created,
         PlatformRefused: OutboundSession.on_platform_refused,
         sip.Confirmed: OutboundSession.on_confirmed,
         wire.FarReady: OutboundSession.on_far_ready,
-        wire.FarEnded: OutboundSession.on_far_ended,
         wire.FarFailed: OutboundSession.on_far_failed,
         TimeUp: OutboundSession.on_time_up,
     },

@@ -83,6 +83,7 @@ class Reception:
             srtp=trunk.srtp,
             recording=str(Path(media.recording_dir, f"{call}.wav").absolute()) if media.recording_dir else "",
             ring_timeout_ms=route.ring_timeout_ms,
+            allow_refer=trunk.allow_refer,
         )
 
 

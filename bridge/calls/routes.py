@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bridge.calls.hunt import Candidate
+from bridge.calls.trunks import Trunks, Wanted, Way
 from bridge.config import Config, PlatformSection, RouteSection
 
 USER = re.compile(r"(?:sips?:([^@;>]*)@|tel:([^;>]*))", re.IGNORECASE)
@@ -26,3 +27,22 @@ def candidates(config: Config, route: RouteSection) -> list[Candidate]:
 
 def _candidate(section: PlatformSection) -> Candidate:
     return Candidate(section.name, section.connect_timeout_ms)
+
+
+def ways_to(trunks: Trunks, to: str, trunk: str = "") -> tuple[Way, ...]:
+    """Ways to whom a call is transferred, those over `trunk` first: its partner asks in terms of its own.
+
+    To a SIP URI no other trunk leads, unless its user is a number (E.164), which any trunk may carry.
+    """
+    number = to if to.startswith("+") else user_of(to)
+    wanted = to if _is_sip(to) else number
+    ways = list(trunks.choices(Wanted(number=wanted, trunk=trunk)).ways) if trunk else []
+    if not ways and _is_sip(to):  # a partner that is known by where it calls from: where the URI itself leads
+        ways = [Way(uri=to, trunk=trunk, because=("as asked for",))]
+    if number.startswith("+"):
+        ways += [way for way in trunks.choices(Wanted(number=number)).ways if not trunk or way.trunk != trunk]
+    return tuple(ways)
+
+
+def _is_sip(uri: str) -> bool:
+    return uri.lower().startswith(("sip:", "sips:"))

@@ -70,6 +70,8 @@ class CallSettings:
     "Outbound: a trunk that has not said 18x by then loses the call to the next."
     attempts: int = 4
     "Outbound: trunks and addresses dialled, at most."
+    allow_refer: bool = True
+    "The peer may have its call transferred (REFER, Replaces)."
     close_timeout_ms: int = 3000
     "How long the worker's report is waited for."
 
@@ -92,6 +94,8 @@ class Session:
         self.state = State.RINGING
         self.end: End | None = None
         self.near = NearSide(settings.codecs, settings.public_host, settings.srtp)
+        self.beside = ""
+        "Another call, whose worker this one has to be at."
         self.context: dict[str, str] = {}
         "For the agent."
         self.record = CallRecord(call=call, direction=direction, started_at=started_at)
@@ -111,6 +115,11 @@ class Session:
     def platform(self) -> str:
         """The platform that has this call, or is about to."""
         return ""
+
+    @property
+    def why_no_transfer(self) -> str:
+        """Empty: it may be transferred now."""
+        return "this call cannot be transferred"
 
     def feed(self, received: Input, now: float) -> list[Command]:
         self._now, self._out = now, []
@@ -222,6 +231,11 @@ class Session:
         """For the record alone: the worker has told the platform already."""
         self._note_digit(heard.digit, heard.duration_ms, "rfc4733")
 
+    def on_keys_unsent(self, unsent: wire.KeysUnsent) -> None:
+        """The far end presses keys, and the peer knows no telephone-events: by SIP INFO (RFC 6086)."""
+        for digit in unsent.digits:
+            self.tell_line(sip.SendInfoDigit(call=self.leg, digit=digit))
+
     def on_near_quiet(self, quiet: wire.NearQuiet) -> None:
         if self._line_lost:
             self.finish(End(Blame.SERVER, "sip-process-lost", detail="the caller's audio has stopped since"))
@@ -295,6 +309,8 @@ class Session:
         """BYE from the other side, or the stack gave the dialog up."""
         if ended.by == "remote":
             end = End(Blame.SUCCESS, f"{self.PEER}-hung-up", detail=ended.reason)
+        elif "session refresh" in ended.reason:  # the stack's own words (RFC 4028, 10)
+            end = End(Blame.UPSTREAM, "session-expired", detail=ended.reason)
         else:
             end = End(Blame.UPSTREAM, "line-lost", detail=f"{ended.status} {ended.reason}".strip())
         self.finish(end, line_gone=True)
@@ -309,6 +325,7 @@ STANDING: Row = {
     # the same while ANSWERING and TALKING, in both directions
     wire.FarEvent: Session.on_far_event,
     wire.DigitHeard: Session.on_digit_heard,
+    wire.KeysUnsent: Session.on_keys_unsent,
     wire.NearQuiet: Session.on_near_quiet,
     wire.CallFailed: Session.on_call_failed,
     WorkerLost: Session.on_worker_lost,

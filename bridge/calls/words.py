@@ -7,8 +7,9 @@ below, performed by `bridge.calls.desk` in the order given.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from bridge.calls.trunks import TrunkOutcome
+from bridge.calls.trunks import TrunkOutcome, Way
 from bridge.errors import End
 from bridge.records import CallRecord
 from media import wire
@@ -70,6 +71,65 @@ class HangUp:
     """Somebody wants this call to end: an operator, over HTTP or on the keyboard."""
 
 
+TransferMode = Literal["blind", "attended", "bridge"]
+"""blind: the peer is asked to call the target. attended: we call it first, and ask the peer to take that call over.
+bridge: we call it and stay in between, which is also what is done when the peer will not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferWanted:
+    """Somebody wants the other side of this call to talk to `to` (E.164 or a SIP URI)."""
+
+    to: str
+    mode: TransferMode
+
+
+@dataclass(frozen=True, slots=True)
+class WaysFound:
+    """The answer to FindWays. Best first; none: nothing leads there."""
+
+    number: int
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """The call that was placed beside this one is answered; `leg` is its dialog."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegJoined:
+    """It and this call hear each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegFailed:
+    """It is over, and was never joined."""
+
+    end: End
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """To the call beside: now hear each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTimeout:
+    """The peer should have said by now what has become of its transfer. Only the last one armed counts."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByeTimeout:
+    """Who was replaced should have hung up by now."""
+
+    leg: str
+
+
 @dataclass(frozen=True, slots=True)
 class RingTimeout:
     """Inbound: nobody was ready in the time that a caller is let ring. Outbound: nobody has answered."""
@@ -92,7 +152,9 @@ class TimeUp:
     """A call that we placed has lasted as long as it may."""
 
 
-Timer = RingTimeout | SetupTimeout | CloseTimeout | TimeUp
+Timer = RingTimeout | SetupTimeout | CloseTimeout | TimeUp | TransferTimeout | ByeTimeout
+Beside = LegAnswered | LegJoined | LegFailed | Join
+"What two calls that are to be joined tell each other."
 Input = (
     PlatformCreated
     | PlatformRefused
@@ -102,6 +164,9 @@ Input = (
     | LineLost
     | Shutdown
     | HangUp
+    | TransferWanted
+    | WaysFound
+    | Beside
     | Timer
     | sip.Event
     | wire.Event
@@ -160,6 +225,32 @@ class TellTrunks:
 
 
 @dataclass(frozen=True, slots=True)
+class FindWays:
+    """Which ways lead to `to`, those over `trunk` before all others? Answered by WaysFound with the same number."""
+
+    number: int
+    to: str
+    trunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceBeside:
+    """Place a call of its own, by the name of `call`, at the same worker: the two are to be joined."""
+
+    call: str
+    to: str
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellCall:
+    """For another call; one that is over hears nothing."""
+
+    call: str
+    received: Beside | HangUp
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """Feed `timer` back after `after_ms`. Timers of an ended call are dropped by the desk."""
 
@@ -174,4 +265,16 @@ class WriteRecord:
     record: CallRecord
 
 
-Command = ToSip | ToWorker | CreatePlatform | AbandonPlatform | TakeTrunk | TellTrunks | Arm | WriteRecord
+Command = (
+    ToSip
+    | ToWorker
+    | CreatePlatform
+    | AbandonPlatform
+    | TakeTrunk
+    | TellTrunks
+    | FindWays
+    | PlaceBeside
+    | TellCall
+    | Arm
+    | WriteRecord
+)

@@ -35,8 +35,8 @@ OnEvent = Callable[[str, wire.AnyEvent | WorkerLost], None]
 class Workers(Protocol):
     """What the desk needs of them."""
 
-    def place(self, call: str) -> int:
-        """Chooses the call's worker and gives its number. Raises MediaError when none is up."""
+    def place(self, call: str, beside: str = "") -> int:
+        """Chooses the call's worker, that of the call `beside` if given. Raises MediaError when none is up."""
 
     def send(self, call: str, message: wire.Command) -> bool: ...
 
@@ -100,8 +100,9 @@ class WorkerPool:
     async def stop(self) -> None:
         await asyncio.gather(*(worker.child.stop() for worker in self.workers))
 
-    def place(self, call: str) -> int:
-        ready = [worker for worker in self.workers if worker.child.is_ready]
+    def place(self, call: str, beside: str = "") -> int:
+        fit = [self._by_call[beside]] if beside in self._by_call else [] if beside else self.workers
+        ready = [worker for worker in fit if worker.child.is_ready]
         if not ready:
             raise MediaError("no media worker is up")
         worker = min(ready, key=lambda one: len(one.calls))

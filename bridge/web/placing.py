@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,14 +19,11 @@ from starlette.routing import Route
 from bridge.calls.operator import CallRequest, NotPlaced
 from bridge.errors import StoreError
 from bridge.web.answers import Refused, json
+from bridge.web.bodies import decoded
 from bridge.web.house import Finder
 
-MOST_BYTES = 65536
-"Of a request's body."
 KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255})')
 "A string as in RFC 8941, 3.3.3, without escapes; or bare, as most clients send it."
-WHERE = re.compile(r"(?:`\$\.?|field `)([A-Za-z_]+)")
-"The name of the field in a sentence of msgspec's."
 
 
 class Operator(Protocol):
@@ -43,7 +39,7 @@ def call_routes(operator: Operator, desk: Desk, store: Finder) -> list[Route]:
 
     async def place(request: Request) -> Response:
         key = _key(request)
-        wanted = _decoded(await _body(request))
+        wanted = await decoded(request, CallRequest)
         try:
             call = await operator.place(wanted, key)
         except NotPlaced as not_placed:
@@ -68,32 +64,6 @@ def call_routes(operator: Operator, desk: Desk, store: Finder) -> list[Route]:
         Route("/calls/{call}", hang_up, methods=["DELETE"]),
         Route("/calls/{call}/hangup", hang_up, methods=["POST"]),
     ]
-
-
-async def _body(request: Request) -> bytes:
-    """Raises Refused for what is no JSON, by its label or its length.
-
-    A web page that the operator's browser shows can send anything to this machine, but not under this label unasked
-    (Fetch, CORS-safelisted request-header): so no page places calls.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "content-type must be application/json")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refused(413, f"a request has at most {MOST_BYTES} bytes")
-    return body
-
-
-def _decoded(body: bytes) -> CallRequest:
-    try:
-        return msgspec.json.decode(body, type=CallRequest)
-    except msgspec.ValidationError as error:
-        text, found = str(error), WHERE.search(str(error))
-        raise Refused(400, text.partition(" - at ")[0], field=found[1] if found else "") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON: {error}") from None
 
 
 def _key(request: Request) -> str:

@@ -39,6 +39,7 @@ EVENTS: list[wire.AnyEvent] = [
     wire.CallOpened(call="a1", host="127.0.0.1", port=20_000),
     wire.CallFailed(call="a1", why="no RTP port free"),
     wire.FarReady(call="a1", took_ms=12.5),
+    wire.KeysUnsent(call="a1", digits="1#"),
     wire.FarFailed(call="a1", cause="refused", detail="HTTP 402 Payment Required", status=402),
     wire.FarEvent(
         call="a1", moment=wire.Moment(kind="transcript", at_s=1.5, who="agent", text="Grüß Gött\n", final=False)

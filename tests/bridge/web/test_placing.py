@@ -9,7 +9,8 @@ from bridge.calls.operator import CallRequest, NotPlaced
 from bridge.errors import StoreDown
 from bridge.records import CallRecord
 from bridge.web.api import application
-from bridge.web.placing import MOST_BYTES, call_routes
+from bridge.web.bodies import MOST_BYTES
+from bridge.web.placing import call_routes
 from tests.bridge.web.test_api import FakeHouse
 
 
