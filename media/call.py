@@ -306,6 +306,10 @@ class Call:
 
     def _tick(self, frames: int, skipped: int, early: float, now: float) -> None:
         try:
+            if frames == 1 and not skipped and self._step.tick(now, early):
+                if self._playout.has_marks:
+                    self._tell_marks()
+                return
             self._send_down(frames, skipped, early, now)
             self._attend(now)
         except Exception as error:
@@ -335,7 +339,8 @@ class Call:
             self._recording.tick(now)
         self._rtcp.tick(now)
         self._watch(now)
-        self._step.attend_at = self._rtcp.next_tick_at if self._recording is None else now
+        direct = self._far is None or self._far.direct is not None
+        self._step.attend_at = self._rtcp.next_tick_at if self._recording is None and direct else now
 
     def _watch(self, now: float) -> None:
         """What only time can tell: the end of the agent's last words, and a caller who has fallen silent."""

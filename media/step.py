@@ -2,6 +2,7 @@
 
     RTP socket  -> readable -> ordinary? -> far.direct            else receive(datagram, source, now)
     far socket  -> audio    -> ordinary? -> RTP socket            else hear(data)
+    alarm       -> tick     -> ordinary? -> RTP socket            else False: the caller does it
 
 Two of them: `PlainStep` in Python, for which no packet is ordinary, and the compiled one (media/native/step.c), which
 does for the ordinary ones what NearEnd, Uplink, Playout and Pacer would do, in their own slots. The Python path is the
@@ -77,6 +78,7 @@ class Step(Protocol):
 
     def readable(self) -> None: ...
     def audio(self, data: bytes) -> None: ...
+    def tick(self, now: float, early: float) -> bool: ...
     def send(self, packet: bytes, address: Address) -> None: ...
     def close(self) -> None: ...
 
@@ -120,6 +122,10 @@ class PlainStep:
     def audio(self, data: bytes) -> None:
         """The agent's voice has come."""
         self._hear(data)
+
+    def tick(self, now: float, early: float) -> bool:
+        """One frame is due, or early. False: nothing has been done; True: it has left, and `attend` was asked."""
+        return False
 
     def send(self, packet: bytes, address: Address) -> None:
         """Raises OSError."""

@@ -28,7 +28,7 @@ from starlette.routing import Route
 from bridge.bench.echo_platform import READERS, EchoPlatform, run
 from bridge.bench.line import Line, Stretch
 from bridge.bench.results import Heard, Stall
-from media.clock import Alarm
+from media.clock import Alarm, Bell
 
 
 class Holding:
@@ -53,7 +53,7 @@ class DelayedEcho(picows.WSListener):
         self._waiting: deque[tuple[float, bytes, float]] = deque()
         "(may leave at, audio, came at)"
         self._transport: picows.WSTransport | None = None
-        self._handle = 0
+        self._handle: Bell | None = None
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport
@@ -87,11 +87,11 @@ class DelayedEcho(picows.WSListener):
             found = self._read(audio)
             if found is not None:
                 self._notes.append(Heard(call=found[0], index=found[1], at_s=came, said_s=now))
-        if waiting and not self._handle:
+        if waiting and self._handle is None:
             self._handle = self._alarm.add(max(waiting[0][0], self._holding.until), self._on_alarm)
 
     def _on_alarm(self, now: float) -> None:
-        self._handle = 0
+        self._handle = None
         self._let_out()
 
 

@@ -125,7 +125,7 @@ typedef struct {
 
 static PyObject *FULL; /* rtp.Reception._seen after 128 packets in order */
 static PyObject *MASK, *ONE;
-static PyObject *s_direct, *s_caller, *s_agent, *s_due, *s_settle, *s_payload_type, *s_receives;
+static PyObject *s_direct, *s_caller, *s_agent, *s_due, *s_settle, *s_next, *s_payload_type, *s_receives;
 
 enum { PACKETS_SEEN = 128, STRIDE = 3 };
 static const double TRIM_MS = 45, HOLD_OFF_MS = 60;
@@ -410,6 +410,29 @@ static int transmit(Step *self, const void *packet, Py_ssize_t size, PyObject *p
                ? -1 : 0;
 }
 
+/* NearEnd.tick of one frame whose payload is its line form. 0, or -1 and an error. */
+static int leave(Step *self, PyObject *frame, double now)
+{
+    PyObject *near = self->near, *tally = self->tally;
+    Py_ssize_t size = PyBytes_GET_SIZE(frame);
+    uint8_t packet[HEADER + MAX_LINE];
+    unsigned sequence = (unsigned)WHOLE(near, near___sequence);
+    uint32_t timestamp = (uint32_t)WHOLE(near, near___timestamp);
+    serialize(packet, self->payload_type, sequence, timestamp, (uint32_t)WHOLE(near, near__ssrc));
+    memcpy(packet + HEADER, PyBytes_AS_STRING(frame), (size_t)size);
+    if (transmit(self, packet, HEADER + size, self->known_locked) < 0)
+        PUT_WHOLE(tally, tally__send_errors, WHOLE(tally, tally__send_errors) + 1);
+    sequence = (sequence + 1) & 0xFFFF;
+    PUT_WHOLE(near, near___sequence, sequence);
+    PUT_WHOLE(near, near___timestamp, (uint32_t)(timestamp + (uint32_t)WHOLE(near, near___step)));
+    PUT_WHOLE(near, near___octets, WHOLE(near, near___octets) + size);
+    PUT_WHOLE(near, near__sent, WHOLE(near, near__sent) + 1);
+    if (frame != AT(near, near___silence) && (sequence % STRIDE == 0 || IS_TRUE(self->turns, turns__is_awaited))
+        && judge(self->turns, s_agent, frame, NULL, NULL, now) < 0)
+        return -1;
+    return IS_NONE(near, near__on_air) ? 0 : call(AT(near, near__on_air), frame);
+}
+
 /* The ordinary frame: 1 it has left, 0 it is the Python path's (nothing was changed), -1 an error. */
 static int take_down(Step *self, PyObject *data, double now)
 {
@@ -433,27 +456,8 @@ static int take_down(Step *self, PyObject *data, double now)
     PUT_WHOLE(playout, playout__played_ms, WHOLE(playout, playout__played_ms) + WHOLE(playout, playout___ptime_ms));
     PUT(mender, mender__before, AT(mender, mender__last));
     PUT(mender, mender__last, frame);
-    if (add(AT(playout, playout__down), 0.0) < 0)
-        goto end;
-
-    uint8_t packet[HEADER + MAX_LINE];
-    unsigned sequence = (unsigned)WHOLE(near, near___sequence);
-    uint32_t timestamp = (uint32_t)WHOLE(near, near___timestamp);
-    serialize(packet, self->payload_type, sequence, timestamp, (uint32_t)WHOLE(near, near__ssrc));
-    memcpy(packet + HEADER, PyBytes_AS_STRING(frame), (size_t)size);
-    if (transmit(self, packet, HEADER + size, self->known_locked) < 0)
-        PUT_WHOLE(tally, tally__send_errors, WHOLE(tally, tally__send_errors) + 1);
-    sequence = (sequence + 1) & 0xFFFF;
-    PUT_WHOLE(near, near___sequence, sequence);
-    PUT_WHOLE(near, near___timestamp, (uint32_t)(timestamp + (uint32_t)WHOLE(near, near___step)));
-    PUT_WHOLE(near, near___octets, WHOLE(near, near___octets) + size);
-    PUT_WHOLE(near, near__sent, WHOLE(near, near__sent) + 1);
-    if ((sequence % STRIDE == 0 || IS_TRUE(self->turns, turns__is_awaited))
-        && judge(self->turns, s_agent, frame, NULL, NULL, now) < 0)
-        goto end;
-    if (!IS_NONE(near, near__on_air) && call(AT(near, near__on_air), frame) < 0)
-        goto end;
-    if (advance(self->pacer, due_at, waited) < 0)
+    if (add(AT(playout, playout__down), 0.0) < 0 || leave(self, frame, now) < 0
+        || advance(self->pacer, due_at, waited) < 0)
         goto end;
     PUT(self->bell, bell__at, AT(self->pacer, pacer__due_at));
     if (must_attend(self, now))
@@ -461,6 +465,33 @@ static int take_down(Step *self, PyObject *data, double now)
 end:
     Py_DECREF(frame);
     return PyErr_Occurred() ? -1 : 1;
+}
+
+/* tick(now, early) -> bool: one frame is due, or early. The queue decides which, in Python; the rest is done here, and
+ * `attend` asked where it may have something to do. False: nothing has been done. */
+static PyObject *tick(Step *self, PyObject *args)
+{
+    double now, early;
+    if (!PyArg_ParseTuple(args, "dd", &now, &early))
+        return NULL;
+    PyObject *near = self->near;
+    if (near == NULL || self->playout == Py_None || !agreed(self) || !self->receives || !IS_NONE(near, near___encoder)
+        || IS_TRUE(near, near___mark) || !IS_NONE(self->digits, digits___timestamp)
+        || PyObject_Size(AT(self->sender, sender___digits)) != 0)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    PyObject *frame = PyObject_CallMethodObjArgs(self->playout, s_next, PyTuple_GET_ITEM(args, 0),
+                                                 PyTuple_GET_ITEM(args, 1), NULL);
+    if (frame == NULL)
+        return NULL;
+    if (frame == Py_None)
+        Py_SETREF(frame, Py_NewRef(AT(near, near___silence)));
+    if (PyBytes_GET_SIZE(frame) > MAX_LINE)
+        PyErr_Format(PyExc_ValueError, "a frame of %zd bytes", PyBytes_GET_SIZE(frame));
+    int done = PyErr_Occurred() ? -1 : leave(self, frame, now);
+    if (done == 0 && (PyObject_Size(AT(self->reorder, reorder___held)) != 0 || must_attend(self, now)))
+        done = call_seconds(self->attend, now);
+    Py_DECREF(frame);
+    return done < 0 || PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
 }
 
 /* --- methods ----------------------------------------------------------------------------------------------------- */
@@ -619,6 +650,7 @@ static PyMethodDef methods[] = {
     {"audio", (PyCFunction)audio, METH_O, "The agent's voice has come."},
     {"offer_up", (PyCFunction)offer_up, METH_VARARGS, "offer_up(data, source, now) -> whether it was ordinary."},
     {"offer_down", (PyCFunction)offer_down, METH_VARARGS, "offer_down(data, now) -> whether it was ordinary."},
+    {"tick", (PyCFunction)tick, METH_VARARGS, "tick(now, early) -> whether it was done."},
     {"send", (PyCFunction)send_packet, METH_VARARGS, "send(packet, address). Raises OSError."},
     {"close", (PyCFunction)close_step, METH_NOARGS, "Let go of the call. Nothing happens after that."},
     {NULL, NULL, 0, NULL},
@@ -661,6 +693,7 @@ PyMODINIT_FUNC PyInit_step(void)
     s_agent = PyUnicode_InternFromString("agent");
     s_due = PyUnicode_InternFromString("due");
     s_settle = PyUnicode_InternFromString("_settle");
+    s_next = PyUnicode_InternFromString("next");
     s_payload_type = PyUnicode_InternFromString("payload_type");
     s_receives = PyUnicode_InternFromString("receives");
     ONE = PyLong_FromLong(1);

@@ -41,11 +41,12 @@ class HandAlarm:
 class StepCall:
     """`passed` counts the packets, both ways, that took the short way."""
 
-    def __init__(self, spec: NearSpec, encoding: str, near: NearEnd, *, compiled: bool) -> None:
+    def __init__(self, spec: NearSpec, encoding: str, near: NearEnd, *, compiled: bool, sends_ahead: bool) -> None:
         self.near = near
         self.tally = Tally()
         self.alarm = HandAlarm()
-        self.playout = Playout(near.codec, spec.ptime_ms, sends_ahead=False)
+        self.sends_ahead = sends_ahead
+        self.playout = Playout(near.codec, spec.ptime_ms, sends_ahead=sends_ahead)
         self.beat = Beat(self.alarm, self.playout, self._tick, self.tally.late.add)  # type: ignore[arg-type]
         self.encoding = encoding
         self.is_paused = False
@@ -53,6 +54,7 @@ class StepCall:
         self.taped: list[bytes] = []
         self.attended: list[float] = []
         self.passed = [0, 0]
+        self.ticked = 0
         self._ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._theirs = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         for sock in (self._ours, self._theirs):
@@ -83,7 +85,7 @@ class StepCall:
         """The SDP, for the first time or anew."""
         self.near.start(spec, now)
         self.transcoder = transcoder(self.near.codec, self.encoding, 8000)
-        self.playout = self.playout.successor(self.near.codec, spec.ptime_ms, sends_ahead=False)
+        self.playout = self.playout.successor(self.near.codec, spec.ptime_ms, sends_ahead=self.sends_ahead)
         self.beat.use(self.playout, spec.ptime_ms, now)
         if self.step is not None:
             step = self.step
@@ -164,6 +166,9 @@ class StepCall:
                 self.up.append(self.transcoder.up(audio))
 
     def _tick(self, frames: int, skipped: int, early: float, now: float) -> None:
+        if self.step is not None and frames == 1 and not skipped and self.step.tick(now, early):
+            self.ticked += 1
+            return
         for packet in self.near.tick(frames, skipped, self.playout, now, early):
             self._ours.sendto(packet, self.near.peer)
         self._attend(now)

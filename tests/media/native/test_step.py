@@ -27,11 +27,10 @@ def spec(call: StepCall | None = None, **changes: object) -> NearSpec:
 class Twins:
     """Two calls that differ in nothing but the way of their ordinary packets."""
 
-    def __init__(self, encoding: str, codec: str = "PCMU") -> None:
+    def __init__(self, encoding: str, codec: str = "PCMU", *, sends_ahead: bool = False) -> None:
+        agreed = spec(codec=codec, payload_type=8 if codec == "PCMA" else 0)
         self.calls = [
-            StepCall(
-                spec(codec=codec, payload_type=8 if codec == "PCMA" else 0), encoding, NearEnd(), compiled=compiled
-            )
+            StepCall(agreed, encoding, NearEnd(), compiled=compiled, sends_ahead=sends_ahead)
             for compiled in (True, False)
         ]
         self.now = START
@@ -128,10 +127,11 @@ def test_a_law(encoding: str) -> None:
         call.close()
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_any_wire_gives_the_same_bytes_and_counters(twins: Twins, seed: int) -> None:
+@pytest.mark.parametrize("sends_ahead", [False, True])
+@pytest.mark.parametrize("seed", range(16))
+def test_any_wire_gives_the_same_bytes_and_counters(encoding: str, seed: int, sends_ahead: bool) -> None:
     """Loss, swaps, doubles, wraps, strangers, new streams, digits, hold, another address, other lengths, stalls."""
-    dice = random.Random(seed)
+    dice, twins = random.Random(seed), Twins(encoding, sends_ahead=sends_ahead)
     sequence, timestamp, ssrc = dice.choice([0, 65_400]), dice.choice([0, 0xFFFFF000]), 0xCAFE
     wild = seed % 3 == 0
     at = START
@@ -196,7 +196,11 @@ def test_any_wire_gives_the_same_bytes_and_counters(twins: Twins, seed: int) -> 
         if not _number % 50:
             twins.compare()
     twins.compare()
-    assert sum(twins.calls[0].passed) > 50  # the rest was not ordinary, or came while something was put right
+    compiled = twins.calls[0]
+    assert compiled.ticked > 0
+    assert sum(compiled.passed) + compiled.ticked > 100  # the rest was not ordinary, or came while one was put right
+    for call in twins.calls:
+        call.close()
 
 
 def test_the_caller_is_attended_to_whenever_there_is_something_to_do(twins: Twins) -> None:
@@ -276,3 +280,15 @@ def test_the_beat_of_the_packets_is_that_of_the_frames(twins: Twins) -> None:
     numbers = [int.from_bytes(packet[2:4], "big") for packet in twins.calls[0].sent()]
     assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
     assert twins.calls[0].near.codec is PCMU
+
+
+def test_silence_and_what_was_sent_ahead_leave_by_the_short_way(encoding: str) -> None:
+    twins = Twins(encoding, sends_ahead=True)
+    twins.receive(caller_packet(1, 160, LOUD))  # so that his address is known
+    twins.until(START + 0.5)
+    twins.each("hear", twins.calls[0].transcoder.up(LOUD) * 50)
+    twins.until(START + 2.0)
+    twins.compare()
+    assert twins.calls[0].ticked >= 95
+    for call in twins.calls:
+        call.close()
