@@ -85,6 +85,8 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction. Raises what `apply` raises."""
+        if self._writes and self.address.is_sqlite and not self._is_up_to_date:
+            _make_private(self.address)
         with translated():
             async with self.engine.begin() as connection:
                 yield connection
@@ -160,9 +162,8 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
     options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
     if not address.is_sqlite:
         arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
-        return create_async_engine(address.url, connect_args=arguments, **options)
-    if writes:
-        _make_private(address)
+        # A server that was started again is not noticed at the cost of the first batch after it.
+        return create_async_engine(address.url, connect_args=arguments, pool_pre_ping=True, **options)
     engine = create_async_engine(address.url, **options)
 
     def connected(connection: Any, _: Any) -> None:

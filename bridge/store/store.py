@@ -50,13 +50,13 @@ class Store:
         bill: Callable[[CallRecord], None] = lambda record: None,
         beat_s: float = BEAT_S,
     ) -> None:
-        """`bill` completes the cost of a record that is ended for a dead bridge. Raises StoreError."""
+        """Touches no disk before `start`. `bill` completes the cost of a record that is ended for a dead bridge."""
         self.address = address
         self._instance, self._bill, self._beat_s = this_instance(instance), bill, beat_s
         self._database = Database(address)
         self._asking = Database(address)
         "A connection of its own: a question must not wait behind a batch that is stuck."
-        self._writer = Writer(self._database, Spool.claim(spool or address.spool))
+        self._writer = Writer(self._database, lambda: Spool.claim(spool or address.spool))
         self._watch = Watch(self._instance.place)
         self._beating: asyncio.Task[None] | None = None
 

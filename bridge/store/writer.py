@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -34,8 +35,10 @@ SLOW_S = 5.0
 "An attempt that is on its way for so long is worth a line in the log."
 AGAIN_S, LONGEST_S = 0.25, 15.0
 "Between attempts: the first time, and at most."
+LAST_S = 1.0
+"How long the database may still come back when the bridge stops. What it does not take lies in the spool."
 CLOSE_S = 10.0
-"What an attempt may still take when the bridge stops. What it carries lies in the spool as well."
+"What an attempt that is on its way then may take."
 
 T = TypeVar("T")
 
@@ -71,20 +74,21 @@ class Writer:
     def __init__(
         self,
         database: Target,
-        spool: Waiting,
+        claim_spool: Callable[[], Waiting],
         *,
         patience_s: float = PATIENCE_S,
         again_s: float = AGAIN_S,
         roll: Callable[[], float] = random.random,
     ) -> None:
-        self._database, self._spool = database, spool
+        self._database, self._claim_spool = database, claim_spool
+        self._spool: Waiting
         self._patience_s, self._again_s, self._roll = patience_s, again_s, roll
         self._pending: deque[tuple[Entry, asyncio.Future[None]]] = deque()
         self._pending_bytes = 0
         self._wake = asyncio.Event()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
         self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        self._stops_at_s = math.inf
         self._attempt: _Attempt | None = None
         self._position = 0
         "Up to here the spool has found its place."
@@ -95,6 +99,8 @@ class Writer:
         "Why the last attempt failed; None: it did not."
 
     def start(self) -> None:
+        """Raises what `claim_spool` raises. What was put before waits until now."""
+        self._spool = self._claim_spool()
         self._task = asyncio.create_task(self._run(), name="store")
 
     def put(self, entry: Entry) -> asyncio.Future[None]:
@@ -111,7 +117,7 @@ class Writer:
 
     async def close(self) -> None:
         """Returns when all is on a disk, or cannot be and has been logged. Twice is once."""
-        self._closing = True
+        self._stops_at_s = min(self._stops_at_s, asyncio.get_running_loop().time() + LAST_S)
         self._wake.set()
         if self._task is not None:
             await self._task
@@ -122,7 +128,7 @@ class Writer:
     # --- the loop ---
 
     async def _run(self) -> None:
-        while not self._closing or (self._pending and not self._spool_fails):
+        while not self._is_over():
             await self._something_to_do()
             if self._pending:
                 await self._store_pending()
@@ -135,15 +141,23 @@ class Writer:
             _give_up(entry, "neither store nor spool takes any")
             _done(waiter)
 
+    def _is_over(self) -> bool:
+        if math.isinf(self._stops_at_s):
+            return False
+        if self.is_direct.is_set():
+            return not self._pending
+        is_late = asyncio.get_running_loop().time() >= self._stops_at_s
+        return is_late and (not self._pending or self._spool_fails)
+
     async def _something_to_do(self) -> None:
         """Until there is a new entry, an attempt has ended, or it is time for the next one."""
         if not self.is_direct.is_set():
             loop = asyncio.get_running_loop()
             at_s = loop.time() + SLOW_S if self._attempt else self._again_at_s
-            timer = loop.call_at(at_s, self._wake.set)
+            timer = loop.call_at(min(at_s, self._stops_at_s), self._wake.set)
             await self._wake.wait()
             timer.cancel()
-        elif not self._pending:
+        elif not self._pending and math.isinf(self._stops_at_s):
             await self._wake.wait()
         self._wake.clear()
 
@@ -225,7 +239,7 @@ class Writer:
         """One step of it: what lies in the spool into the database, in its order; then DIRECT again."""
         now_s = asyncio.get_running_loop().time()
         if self._attempt is None:
-            if now_s < self._again_at_s or self._closing:
+            if now_s < self._again_at_s:
                 return
             entries, covers = await self._on_disk(lambda: self._spool.read(self._position, BATCH))
             self._begin(entries, covers)

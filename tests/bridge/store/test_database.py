@@ -103,7 +103,7 @@ class TestRecovery:
 class TestTrouble:
     async def test_sqlite_where_it_cannot_be(self, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"nowhere/a.db: No such file or directory") as caught:
-            Database(Address.parse(f"sqlite:///{tmp_path}/nowhere/a.db"))
+            await Database(Address.parse(f"sqlite:///{tmp_path}/nowhere/a.db")).apply([])
         assert not isinstance(caught.value, StoreDown)
 
     async def test_a_file_that_is_something_else(self, tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ async def test_records_say_which_bridge_it_was(address: Address, spool: Path) ->
     assert waiting(spool) == 0
 
 
+async def test_nothing_is_touched_before_the_start(tmp_path: Path) -> None:
+    store = Store(Address.parse(f"sqlite:///{tmp_path / 'puente.db'}"))
+    assert not store.is_well
+    early = store.end(over())
+    assert os.listdir(tmp_path) == []
+    await store.start()
+    await asyncio.wait_for(early, 5)
+    await store.close()
+    await Store(store.address).close()
+
+
 async def test_claims_live_longer_than_the_bridge(address: Address, spool: Path) -> None:
     for is_new in (True, False):
         async with Store(address, spool=spool) as store:

@@ -79,7 +79,7 @@ class FakeSpool:
 async def writing(
     database: FakeDatabase, spool: FakeSpool, *, direct: bool = True, patience_s: float = SOON_S
 ) -> AsyncIterator[Writer]:
-    writer = Writer(database, spool, patience_s=patience_s, again_s=0.01, roll=lambda: 1.0)
+    writer = Writer(database, lambda: spool, patience_s=patience_s, again_s=0.01, roll=lambda: 1.0)
     writer.start()
     if direct:
         async with asyncio.timeout(SOON_S):
