@@ -21,6 +21,8 @@ from bridge.bench import (
     codecs_page,
     latency,
     pages,
+    path,
+    path_page,
     region,
     region_page,
     stall,
@@ -96,6 +98,12 @@ def _codecs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=_number_to(1_000_000), metavar="N", help="frames per run (default: 1000)")
 
 
+def _path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--calls", type=_number, metavar="N", help="calls at once (default: 20)")
+    parser.add_argument("--seconds", type=_seconds(), help="of each variant in each round (default: 4)")
+    parser.add_argument("--rounds", type=_number, metavar="N", help="how often each variant's turn comes (default: 5)")
+
+
 def _platform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", choices=("ultravox", "vapi"), help="its wire protocol (default: ultravox)")
 
@@ -159,6 +167,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         markdown=codecs_page.markdown,
         draw=codecs_page.draw,
     ),
+    "path": Benchmark(
+        help="what a call costs on the finished path, with one part exchanged at a time",
+        whole=path.Options(),
+        quick=path.QUICK,
+        arguments=_path,
+        measure=path.measure,
+        markdown=path_page.markdown,
+        draw=path_page.draw,
+    ),
 }
 
 
@@ -193,8 +210,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"error: {error}")
         return 2
     print("\n" + one.markdown(report))
-    for path in _write(args.benchmark, one, report, options.out):
-        print(path)
+    for file in _write(args.benchmark, one, report, options.out):
+        print(file)
     return 1 if report.failed else 0
 
 
