@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -34,6 +35,8 @@ DOWN_RETRY_S = 5
 LOOKS, LOOK_AGAIN_S = 3, 0.4
 "How often the call of a key that was claimed before is looked for: another bridge may be about to place it."
 
+URI = re.compile(r"sips?:[!#-;=?-~]+", re.IGNORECASE)
+"Visible ASCII without quotes and angle brackets: nothing that could end it early in a header."
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
 
 
@@ -165,6 +168,8 @@ class Operator:
         if request.to.lower().startswith(("sip:", "sips:")):
             if not request.trunk:
                 raise NotPlaced(400, "a SIP URI needs a trunk that is to carry it", field="to")
+            if not URI.fullmatch(request.to):
+                raise NotPlaced(400, "is no SIP URI", field="to")
         else:
             found = _number(request.to, outbound.country, "to")
             number, country = found.e164, found.country

@@ -242,7 +242,8 @@ class TrunkHunt:
         if ended.status // 100 != 3 or self._redirections >= MOST_REDIRECTIONS:
             return []
         because = (f"{ended.status} of {self._named(self.way.uri)}",)
-        fresh = [uri for uri in dict.fromkeys(ended.contacts) if uri not in self._seen]
+        given = (uri for uri in dict.fromkeys(ended.contacts) if uri.lower().startswith(("sip:", "sips:")))
+        fresh = [uri for uri in given if uri not in self._seen]
         self._redirections += bool(fresh)
         self._seen.update(fresh)
         return [_Turn(replace(self.way, uri=uri, because=because), is_redirected=True) for uri in fresh]

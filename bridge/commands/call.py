@@ -98,10 +98,6 @@ class Telephone:
     options: sip.EndpointOptions
     config: Config | None = None
 
-    @property
-    def host(self) -> str:
-        return self.options.host
-
 
 def run(args: argparse.Namespace) -> int:
     try:
@@ -147,7 +143,8 @@ def telephone_of(args: argparse.Namespace) -> Telephone:
 
 async def place(args: argparse.Namespace, telephone: Telephone, far: Candidate, talk_ms: int) -> CallRecord:
     """One call from beginning to end, told on stdout. Ctrl-C hangs up."""
-    config, host = telephone.config, telephone.host
+    config = telephone.config
+    host = config.media.host if config and not args.host else telephone.options.host
     route = await route_of(args, config)
     line = SipLine(telephone.options, route.accounts)
     first_port = 40000 + os.getpid() % 500 * PORTS

@@ -224,10 +224,10 @@ async def test_busy_and_unknown_callees_are_told_apart(tmp_path: Path) -> None:
         await phone.reject()
         busy = await calling
         unknown = await place(tmp_path, phone.uri.replace("bob", "nobody"), "--seconds", "5")
-    for call, status in ((busy, 486), (unknown, 404)):
-        assert call.status == 1, call.said
-        assert f"ended      refused (SIP {status})" in call.said
-        assert (call.record["reason"], call.record["sip_status"]) == ("refused", status)
+    for call, status, returned, reason in ((busy, 486, 2, "busy"), (unknown, 404, 5, "not-found")):
+        assert call.status == returned, call.said
+        assert f"ended      {reason} (SIP {status})" in call.said
+        assert (call.record["reason"], call.record["sip_status"]) == (reason, status)
         assert call.record["blame"] == "client_error"
         assert "answered" not in call.record["times"]
 

@@ -1,137 +1,33 @@
-"""Calls out, asked for over HTTP: a real bridge, scripted partners on addresses of their own, simulated platforms.
-
-Each test has a region with a primary and a backup that no other test calls: what one leaves in the health of a trunk
-must not turn another's call away.
-"""
+"""Calls out, asked for over HTTP: a real bridge, scripted partners on addresses of their own, simulated platforms."""
 
 from __future__ import annotations
 
 import asyncio
 import wave
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-import msgspec
 import numpy as np
 import pytest
 import pytest_asyncio
 
-from bridge.records import CallRecord
-from bridge.simulators.audio import Utterance
 from bridge.simulators.failures import Failures
 from bridge.simulators.part import Part
-from bridge.web.house import LiveCall
 from tests.helpers import ears
 from tests.helpers.ears import melody
-from tests.helpers.partner import Partner, let_go, partner, refuses, rings, says_nothing, trying
-from tests.helpers.phone import Handset
-from tests.helpers.rig import Rig, eventually, rig
+from tests.helpers.partner import let_go, refuses, rings, says_nothing, trying
+from tests.helpers.region import NUMBER, Exchange, Region, exchange_in, story, utterance
+from tests.helpers.rig import eventually
 from tests.helpers.sippeer import sdp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NUMBER = "+525512345678"
-REGIONS = 32
-TRUNKS = """
-[[trunks]]
-name = "{region}-1"
-region = "{region}"
-host = "{primary}"
-countries = ["MX"]
-price_per_minute = "0.0080"
-billing = "60/60"
-probe_every_s = 0
-max_calls = {cap}
-caller_id = {{ number = "+525500000000" }}
-
-[[trunks]]
-name = "{region}-2"
-region = "{region}"
-host = "{backup}"
-role = "backup"
-price_per_minute = "0.0150"
-billing = "1/1"
-probe_every_s = 0
-"""
-OUTBOUND = """
-recording_dir = "{recordings}"
-
-[web]
-port = 0
-
-[outbound]
-country = "MX"
-platforms = ["ultravox", "vapi-mulaw"]
-setup_timeout_ms = 1000
-ring_timeout_ms = 8000
-{more}
-"""
-
-
-@dataclass
-class Region:
-    """A primary and a backup, and the bridge that calls over them."""
-
-    name: str
-    house: Rig
-    web: httpx.AsyncClient
-    primary: Partner
-    backup: Partner
-    ears: list[Handset] = field(default_factory=list)
-
-    def ear(self, formats: str = "0 101") -> Handset:
-        """A telephone's RTP side, closed with the test."""
-        self.ears.append(Handset(formats))
-        return self.ears[-1]
-
-    async def call(self, key: str = "", **asked: Any) -> str:
-        headers = {"Idempotency-Key": f'"{key}"'} if key else {}
-        body = {"to": NUMBER, "region": self.name, **asked}
-        answer = await self.web.post("/v1/calls", json=body, headers=headers)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["call"])
-
-    async def record(self, call: str, within_s: float = 15.0) -> CallRecord:
-        """The record of a call that is over, as anybody sees it."""
-        async with asyncio.timeout(within_s):
-            while True:
-                answer = await self.web.get(f"/v1/calls/{call}")
-                found = msgspec.json.decode(answer.content, type=LiveCall) if answer.status_code == 200 else None
-                if found and found.state == "ended":
-                    return found.record
-                await asyncio.sleep(0.02)
-
-
-@dataclass
-class Exchange:
-    house: Rig
-    web: httpx.AsyncClient
-    partners: list[tuple[Partner, Partner]]
-    used: int = 0
-
-    def region(self) -> Region:
-        primary, backup = self.partners[self.used]
-        self.used += 1
-        return Region(f"r{self.used - 1}", self.house, self.web, primary, backup)
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def exchange(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Exchange]:
-    async with partners(REGIONS) as pairs:
-        folder = tmp_path_factory.mktemp("outbound")
-        settings = "".join(
-            TRUNKS.format(region=f"r{number}", primary=one.address, backup=two.address, cap=1)
-            for number, (one, two) in enumerate(pairs)
-        )
-        async with (
-            rig(folder, media=OUTBOUND.format(recordings=folder, more=""), trunks=settings) as house,
-            httpx.AsyncClient(base_url=web_of(house)) as web,
-        ):
-            yield Exchange(house, web, pairs)
-        assert [failure for pair in pairs for one in pair for failure in one.failures] == []
+    async with exchange_in(tmp_path_factory.mktemp("outbound")) as built:
+        yield built
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -142,37 +38,6 @@ async def region(exchange: Exchange) -> AsyncIterator[Region]:
     for ear in built.ears:
         await ear.close()
     await exchange.house.settled()
-
-
-class partners:
-    """So many pairs, each on addresses of its own."""
-
-    def __init__(self, count: int) -> None:
-        self._count, self._open = count, []  # type: ignore[var-annotated]
-
-    async def __aenter__(self) -> list[tuple[Partner, Partner]]:
-        built = []
-        for number in range(2 * self._count):
-            context = partner(f"127.0.1.{number + 1}")
-            built.append(await context.__aenter__())
-            self._open.append(context)
-        return list(zip(built[::2], built[1::2], strict=True))
-
-    async def __aexit__(self, *_: object) -> None:
-        for context in self._open:
-            await context.__aexit__(None, None, None)
-
-
-def web_of(house: Rig) -> str:
-    return next(line.split()[1] for line in house.said if line.startswith("web "))
-
-
-def utterance(*tones: tuple[int, int]) -> Utterance:
-    return Utterance(melody(*tones), 8000, "some words of the agent")
-
-
-def story(record: CallRecord) -> list[tuple[str, str, int]]:
-    return [(one.trunk.partition("-")[2], one.outcome, one.sip_status) for one in record.trunk_attempts]
 
 
 class TestAnswered:

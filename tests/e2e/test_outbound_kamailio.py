@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 import pytest_asyncio
 
 from bridge.records import CallRecord
 from bridge.simulators.part import Part
-from bridge.web.house import LiveCall
-from tests.e2e.test_outbound import utterance, web_of
 from tests.helpers.kamailio import Kamailio, kamailio
 from tests.helpers.partner import Partner, partner, refuses
 from tests.helpers.phone import Handset
 from tests.helpers.placed import place
+from tests.helpers.region import record_of, utterance, web_of
 from tests.helpers.rig import API_KEY, Rig, eventually, free_ports, rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,14 +78,7 @@ class Lab:
         return str(answer.json()["call"])
 
     async def record(self, call: str, within_s: float = 20.0) -> CallRecord:
-        async with asyncio.timeout(within_s):
-            while True:
-                answer = await self.web.get(f"/v1/calls/{call}")
-                if answer.status_code == 200:
-                    found = msgspec.json.decode(answer.content, type=LiveCall)
-                    if found.state == "ended":
-                        return found.record
-                await asyncio.sleep(0.02)
+        return await record_of(self.web, call, within_s)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 
 from bridge.simulators.part import Part
-from tests.e2e.test_outbound import Region, utterance, web_of
 from tests.helpers.partner import Partner, partner, refuses
 from tests.helpers.phone import Handset
+from tests.helpers.region import Region, utterance, web_of
 from tests.helpers.rig import eventually, rig
 
 SETTINGS = """

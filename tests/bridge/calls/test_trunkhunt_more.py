@@ -86,6 +86,11 @@ class TestRedirection:
         out = trial.ends(302, contacts=("sip:a@x", PRIMARY.uri))
         assert dials(out) == [(f"{CALL}.3", "two", BACKUP.uri)]
 
+    def test_only_to_what_can_be_called(self) -> None:
+        trial = Trial()
+        out = trial.ends(302, contacts=("mailto:ana@x", "tel:+5255", "SIP:a@x"))
+        assert dials(out) == [(f"{CALL}.2", "one", "SIP:a@x")]
+
     def test_not_without_end(self) -> None:
         trial = Trial(PRIMARY)
         for number in range(MOST_REDIRECTIONS):

@@ -151,7 +151,8 @@ class TestSettings:
     def test_with_one(self, config: Path) -> None:
         words = parsed("+525512345678", "--config", str(config), "--host", "127.0.0.5")
         telephone = telephone_of(words)
-        assert (telephone.host, telephone.options.udp_port) == ("127.0.0.5", 0)  # the bridge may be on the file's ports
+        options = telephone.options
+        assert (options.host, options.udp_port) == ("127.0.0.5", 0)  # the bridge may be on the file's ports
         settings = settings_of(words, telephone.config)
         assert (settings.codecs, settings.public_host) == (("PCMA",), "127.0.0.9")
         assert (settings.ring_timeout_ms, settings.setup_timeout_ms, settings.attempts) == (7000, 1000, 3)
