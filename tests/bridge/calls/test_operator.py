@@ -10,7 +10,7 @@ import pytest
 
 from bridge.calls.desk import Desk
 from bridge.calls.inbound import InboundSession
-from bridge.calls.operator import CallRequest, NotPlaced, Operator
+from bridge.calls.operator import CallRequest, NotPlaced, Operator, TransferRequest
 from bridge.calls.outbound import OutboundSession
 from bridge.calls.trunks import Choices, ListedTrunks, Wanted, Way
 from bridge.config import Config, OutboundSection, PlatformSection, SipSection, TrunkSection
@@ -294,3 +294,28 @@ class TestKeys:
         status, said, retry_s = await exchange.refusal(self.request, "k")
         assert (status, retry_s) == (503, 5)
         assert said == "idempotency keys cannot be kept just now: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("to", "status", "why"),
+    [
+        ("55 1234 5678", 404, "there is no such call"),
+        ("sip:102@pbx.example", 404, "there is no such call"),
+        ("12", 400, "to: "),
+    ],
+)
+async def test_a_transfer_that_cannot_be(to: str, status: int, why: str) -> None:
+    exchange = Exchange()
+    with pytest.raises(NotPlaced) as caught:
+        exchange.operator.transfer("gone", TransferRequest(to=to))
+    assert caught.value.status == status
+    assert str(caught.value).startswith(why)
+
+
+async def test_a_transfer_of_a_call_that_still_rings() -> None:
+    exchange = Exchange()
+    call = await exchange.operator.place(CallRequest(to="+525512345678"))
+    with pytest.raises(NotPlaced) as caught:
+        exchange.operator.transfer(call, TransferRequest(to="+525512345678"))
+    assert (caught.value.status, str(caught.value)) == (409, "nobody talks in this call just now")
+    await exchange.end(call)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bridge.calls.hunt import Candidate
-from bridge.calls.routes import candidates, user_of
+from bridge.calls.routes import candidates, user_of, ways_to
+from bridge.calls.trunks import Choices, ListedTrunks, Wanted, Way
 from bridge.config import Config, PlatformSection, RouteSection
 
 
@@ -34,3 +35,30 @@ def test_candidates() -> None:
     config = Config(platforms=platforms)
     assert candidates(config, RouteSection(platforms=("two", "one"))) == [Candidate("two"), Candidate("one", 1000)]
     assert candidates(config, RouteSection()) == [Candidate("one", 1000), Candidate("two")]
+
+
+class Carriers(ListedTrunks):
+    """Each carries numbers; `mx` has an address of its own, where SIP URIs can go too."""
+
+    def choices(self, wanted: Wanted) -> Choices:
+        if not wanted.number.startswith("+"):
+            return Choices(ways=(Way(uri=wanted.number, trunk="mx"),) if wanted.trunk == "mx" else ())
+        names = [name for name in ("mx", "us") if wanted.trunk in ("", name)]
+        return Choices(ways=tuple(Way(uri=f"sip:{wanted.number}@{name}", trunk=name) for name in names))
+
+
+@pytest.mark.parametrize(
+    ("to", "trunk", "ways"),
+    [
+        ("+5255", "us", [("us", "sip:+5255@us"), ("mx", "sip:+5255@mx")]),
+        ("+5255", "", [("mx", "sip:+5255@mx"), ("us", "sip:+5255@us")]),
+        ("+5255", "gone", [("mx", "sip:+5255@mx"), ("us", "sip:+5255@us")]),
+        ("tel:+5255", "us", [("us", "sip:+5255@us"), ("mx", "sip:+5255@mx")]),
+        ("sip:102@pbx", "mx", [("mx", "sip:102@pbx")]),
+        ("sip:+5255@pbx", "mx", [("mx", "sip:+5255@pbx"), ("us", "sip:+5255@us")]),
+        ("sip:102@pbx", "by-source", [("by-source", "sip:102@pbx")]),
+        ("102", "gone", []),
+    ],
+)
+def test_ways_of_a_transfer(to: str, trunk: str, ways: list[tuple[str, str]]) -> None:
+    assert [(way.trunk, way.uri) for way in ways_to(Carriers(), to, trunk)] == ways

@@ -100,6 +100,15 @@ async def test_a_worker_dies_and_is_replaced_and_the_other_notices_nothing(pool:
     assert pool.place("d") == 0
 
 
+async def test_beside_another_call(pool: WorkerPool) -> None:
+    """At its worker, however full that is; nowhere when that call is gone."""
+    for call in ("a", "b", "c"):
+        pool.place(call)
+    assert [pool.place(call, "a") for call in ("d", "e")] == [0, 0]
+    with pytest.raises(MediaError):
+        pool.place("f", "gone")
+
+
 async def test_no_worker() -> None:
     with pytest.raises(MediaError, match="no media worker is up"):
         WorkerPool(1, wire.WorkerOptions(), dialects="").place("a")
