@@ -442,7 +442,21 @@ _events: msgspec.msgpack.Decoder[AnyEvent] = msgspec.msgpack.Decoder(AnyEvent)
 
 
 def encode(message: Command | Event) -> bytes:
-    return _encoder.encode(message)
+    """What the world sends need not be UTF-8; what is not becomes U+FFFD."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        return _encoder.encode(_mended(msgspec.to_builtins(message)))
+
+
+def _mended(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {name: _mended(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mended(one) for one in value]
+    return value
 
 
 def decode_command(data: bytes) -> AnyCommand:

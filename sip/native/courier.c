@@ -133,26 +133,27 @@ static void on_timeout(pj_timer_heap_t *heap, pj_timer_entry *entry)
     pjsip_tsx_terminate(one->tsx, PJSIP_SC_REQUEST_TIMEOUT); /* which ends in courier_on_tsx_state */
 }
 
+/* PJ_SUCCESS: the parcel is on its way, or has been delivered already and is gone. */
 static pj_status_t dispatch(parcel *one, pjsip_tx_data *tdata)
 {
-    pj_status_t status = pjsip_tsx_create_uac(&courier, tdata, &one->tsx);
+    pjsip_transaction *tsx;
+    pj_status_t status = pjsip_tsx_create_uac(&courier, tdata, &tsx);
 
     if (status != PJ_SUCCESS) {
         pjsip_tx_data_dec_ref(tdata);
         return status;
     }
-    one->tsx->mod_data[courier.id] = one;
-    status = pjsip_tsx_send_msg(one->tsx, NULL);
-    if (status != PJ_SUCCESS) {
-        pjsip_transaction *tsx = one->tsx;
-
-        if (tsx->mod_data[courier.id] == NULL)
-            return PJ_SUCCESS; /* told already */
-        tsx->mod_data[courier.id] = NULL;
-        pjsip_tx_data_dec_ref(tdata);
-        if (tsx->state < PJSIP_TSX_STATE_TERMINATED)
-            pjsip_tsx_terminate(tsx, PJSIP_SC_SERVICE_UNAVAILABLE);
-    }
+    one->tsx = tsx;
+    tsx->mod_data[courier.id] = one;
+    status = pjsip_tsx_send_msg(tsx, NULL);
+    if (status == PJ_SUCCESS)
+        return status;
+    pjsip_tx_data_dec_ref(tdata);
+    if (tsx->mod_data[courier.id] == NULL)
+        return PJ_SUCCESS;
+    tsx->mod_data[courier.id] = NULL;
+    if (tsx->state < PJSIP_TSX_STATE_TERMINATED)
+        pjsip_tsx_terminate(tsx, PJSIP_SC_SERVICE_UNAVAILABLE);
     return status;
 }
 

@@ -26,3 +26,21 @@ def test_keys_travel_but_are_not_shown(message: m.AnyCommand | m.AnyEvent) -> No
     assert not [key.text for key in KEYS if key.text in shown]
     decode = m.decode_command if isinstance(message, m.Command) else m.decode_event
     assert decode(m.encode(message)) == message
+
+
+def test_what_is_no_utf_8_travels_as_well_as_it_can() -> None:
+    broken = m.Incoming(
+        call="c1",
+        trunk="t",
+        source="192.0.2.1:5060",
+        sip_call_id="x",
+        from_uri="sip:a@b",
+        from_name="M\udcfcller",
+        to_uri="sip:c@d",
+        request_uri="sip:c@d",
+        offer="v=0\r\ns=\udcff\r\n",
+        headers=(("X-A", "\udc80"),),
+    )
+    told = m.decode_event(m.encode(broken))
+    assert isinstance(told, m.Incoming)
+    assert (told.from_name, told.offer, told.headers) == ("M\ufffdller", "v=0\r\ns=\ufffd\r\n", (("X-A", "\ufffd"),))
