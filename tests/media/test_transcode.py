@@ -117,3 +117,24 @@ def test_a_line_at_the_platforms_own_rate_is_not_touched() -> None:
         way = transcoder(codec, "s16le", 16000)
         assert way.up(data) is data
         assert way.down(data) is data
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+@pytest.mark.parametrize("encoding", ["mulaw", "s16le"])
+def test_the_tables_say_the_same_as_the_functions(codec: str, encoding: str) -> None:
+    both = transcoder(CODECS[codec], encoding, 8000)
+    assert both.tables is not None
+    up, down = both.tables
+    codes = bytes(range(256))
+    if encoding == "mulaw":
+        assert both.up(codes) == (up or codes)
+        assert both.down(codes) == (down or codes)
+        assert bool(up) == bool(down) == (codec == "PCMA")
+    else:
+        assert both.up(codes) == up
+        assert both.down(np.arange(65_536, dtype=np.uint16).tobytes()) == down
+
+
+@pytest.mark.parametrize(("codec", "rate_hz"), [("PCMU", 16_000), ("G722", 16_000), ("L16/8000", 8000)])
+def test_where_more_than_a_table_is_needed_there_is_none(codec: str, rate_hz: int) -> None:
+    assert transcoder(CODECS[codec], "s16le", rate_hz).tables is None
