@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from bridge.simulators.part import prompt
+from tests.helpers import proc
 from tests.helpers.codecphone import CodecPhone, codec_phone
-from tests.helpers.ears import Note, with_one_pause
+from tests.helpers.ears import Note, Strain, assert_counted, assert_unstrained, strain
 from tests.helpers.phone import phone
 from tests.helpers.rig import Rig, eventually, rig
 
@@ -41,13 +42,13 @@ def assert_tones(heard: list[Note], expected: list[tuple[int, int]]) -> None:
     assert all(abs(note.ms - ms) <= EDGE_MS for note, (_, ms) in zip(heard, expected, strict=True)), heard
 
 
-async def hears_itself(caller: CodecPhone) -> None:
+async def hears_itself(caller: CodecPhone) -> Strain:
     since = len(caller.ear.heard)
     caller.say(caller.ear.melody(*((hz, STEP_MS) for hz in LADDER_HZ)))
     await eventually(lambda: len(caller.ear.notes(*LADDER_HZ, since=since)) >= len(LADDER_HZ), "last tone")
     await asyncio.sleep((STEP_MS + 2 * LONGEST_PTIME_MS) / 1000)
     heard = caller.ear.notes(*LADDER_HZ, since=since)
-    assert_tones(with_one_pause(heard, LONGEST_PTIME_MS), [(hz, STEP_MS) for hz in LADDER_HZ])
+    return strain(heard, [(hz, STEP_MS) for hz in LADDER_HZ], EDGE_MS)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ async def test_own_tones_come_back(bridge: Rig, codec: str, ptime_ms: int, platf
     async with codec_phone(bridge.udp, codec, ptime_ms=ptime_ms) as caller:
         answer = await caller.call(platform)
         assert f"a=ptime:{ptime_ms}\r\n" in answer.body
-        await hears_itself(caller)
+        heard = await hears_itself(caller)
         await caller.ear.hush()
         await caller.hang_up()
         assert caller.ear.breaks() == []
@@ -81,6 +82,7 @@ async def test_own_tones_come_back(bridge: Rig, codec: str, ptime_ms: int, platf
         record = await bridge.record(caller.sip_call_id)
     assert (record.reason, record.codec) == ("caller-hung-up", codec)
     assert record.media
+    assert_unstrained(heard, record.media, ptime_ms)
     assert (record.media.near.lost, record.media.near.malformed, record.media.far.trouble) == (0, 0, 0)
     assert record.media.near.wrong_payload_type == 0
 
@@ -105,7 +107,7 @@ async def test_what_a_codec_needs_is_loaded_before_the_first_call(tmp_path: Path
     """It takes up to a tenth of a second, in which all other calls of the worker would stand still; and 30 MB."""
     async with rig(tmp_path, media=f"codecs = {codecs}") as house:
         [worker] = house.children("media.worker")
-        assert ("libavcodec" in Path(f"/proc/{worker}/maps").read_text()) == is_loaded
+        assert proc.has_loaded(worker, "libavcodec") == is_loaded
 
 
 async def test_what_the_answer_says(bridge: Rig) -> None:
@@ -130,9 +132,11 @@ async def test_keys_at_the_clock_of_the_codec(bridge: Rig, codec: str) -> None:
         await caller.call(ULTRAVOX)
         caller.ear.press("5")
         await eventually(lambda: caller.ear.has_spoken, "end of the key")
-        await hears_itself(caller)
+        strained = await hears_itself(caller)
         await caller.hang_up()
         record = await bridge.record(caller.sip_call_id)
+    assert record.media
+    assert_counted(strained, record.media, 20)
     heard = [(one.text, one.data) for one in record.moments if one.kind == "digit" and one.data]
     assert heard == [("5", {"duration_ms": caller.ear.press_ms, "how": "rfc4733"})]
 
@@ -141,7 +145,7 @@ async def test_another_codec_in_mid_call(bridge: Rig) -> None:
     """PCMU, then G.722, then Opus at another packet length: one SSRC, no number left out, every tone right."""
     async with codec_phone(bridge.udp, "PCMU") as caller:
         await caller.call(VAPI_16K)
-        await hears_itself(caller)
+        strained = [await hears_itself(caller)]
         for version, (codec, ptime_ms) in enumerate([("G722", 20), ("opus", 40), ("PCMU", 20)], 2):
             await caller.ear.hush()
             caller.ear.use(codec, ptime_ms)
@@ -149,13 +153,17 @@ async def test_another_codec_in_mid_call(bridge: Rig) -> None:
             assert await caller.reinvite("sendrecv", version) == "sendrecv"
             await eventually(lambda: caller.ear.heard[-1].payload_type == caller.ear.payload_type, codec)
             caller.ear.use(codec, ptime_ms)
-            await hears_itself(caller)
+            strained.append(await hears_itself(caller))
             steps = zip(caller.ear.heard[before:], caller.ear.heard[before + 1 :], strict=False)
             assert {(b.sequence - a.sequence) & 0xFFFF for a, b in steps} == {1}
             assert caller.ear.breaks() == []
         await caller.hang_up()
         assert len({packet.ssrc for packet in caller.ear.heard}) == 1
-        assert (await bridge.record(caller.sip_call_id)).codec == "PCMU"
+        record = await bridge.record(caller.sip_call_id)
+    assert record.codec == "PCMU"
+    assert record.media
+    held_ms, silent_ms = sum(one.held_ms for one in strained), sum(one.silent_ms for one in strained)
+    assert_counted(Strain(silent_ms, held_ms), record.media, 40)
 
 
 async def test_the_callers_order_counts(bridge: Rig) -> None:

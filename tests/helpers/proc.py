@@ -57,6 +57,10 @@ def resident_kib(pid: int) -> int:
     return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
 
 
+def has_loaded(pid: int, library: str) -> bool:
+    return library in (PROC / str(pid) / "maps").read_text()
+
+
 def threads(pid: int) -> int:
     return int(_stat(pid)[17])
 

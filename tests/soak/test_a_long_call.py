@@ -28,6 +28,8 @@ DIGITS = bytes(range(0x80, 0xC0))
 "Loud mu-law codes, six bits each."
 PLACES = 4
 GROWTH_KIB = 4 * 1024
+SETTLED_S = 5.0
+"A frame that misses its tick costs one of delay, which is drained within a second."
 DRIFT_MS = 5.0
 "Between the usual delay of the first and of the last part. A phase may settle anew; what drifts goes far beyond."
 
@@ -104,11 +106,11 @@ async def speaking(target: tuple[str, int]) -> AsyncIterator[tuple[Phone, Speake
     "seconds",
     [
         pytest.param(20, marks=pytest.mark.timeout(120)),
-        pytest.param(26 * 60, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+        pytest.param(25.5 * 60, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
 )
-async def test_nothing_drifts_and_nothing_grows(tmp_path: Path, seconds: int) -> None:
-    part_s = seconds / 20
+async def test_nothing_drifts_and_nothing_grows(tmp_path: Path, seconds: float) -> None:
+    part_s = max(SETTLED_S, seconds / 20)
     async with rig(tmp_path) as house, speaking(house.udp) as (caller, speaker):
         async with weighing(house) as scales:
             await caller.call(VAPI_MULAW)
