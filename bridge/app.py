@@ -119,6 +119,7 @@ class Bridge:
         self.operator = Operator(self.desk, self.trunks, self.store, config)
         self.house = House(self.desk, self.line, self.pool, self.store, self.trunks)
         self.metrics.at_scrape(self.house.processes, self.house.in_progress)
+        self.metrics.watch_store(lambda: self.store.is_well)
         self.metrics.registry.register(TrunkFigures(self.trunks.states))
         self.web = WebServer(config.web, self._application())
         self._reloading = asyncio.Lock()

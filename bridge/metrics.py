@@ -140,6 +140,10 @@ class Metrics:
         """Whom to ask for what is not counted here. `calls`: those that stand, by direction and platform."""
         self.registry.register(_AtScrape(processes, calls))
 
+    def watch_store(self, is_well: Callable[[], bool]) -> None:
+        name, text = "puente_store_up", "1: records reach the store. 0: they wait in the spool."
+        Gauge(name, text, registry=self.registry).set_function(is_well)
+
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)

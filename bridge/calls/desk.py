@@ -249,6 +249,7 @@ class Desk:
             commands = session.crash(f"at {what}", now)
         if session.state is not before:
             log.info("= %s", session.state.name, extra={"call": session.call})
+        session.record.platform = session.platform  # should nobody come to end this call: it is known who had it
         self._ledger.moved(session.record)
         self._perform(session, commands)
 

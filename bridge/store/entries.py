@@ -111,6 +111,10 @@ class Keeper(Protocol):
     def instance(self) -> str:
         """Which bridge this is, in records: another one after every start."""
 
+    @property
+    def is_well(self) -> bool:
+        """False: records wait for a database that is away."""
+
     def begin(self, record: CallRecord) -> asyncio.Future[None]:
         """There is such a call. Done when a crash cannot take that away; never fails. May be told again and again."""
 

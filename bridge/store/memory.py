@@ -19,6 +19,7 @@ KEPT = 1000
 class Forgetful:
     def __init__(self, instance: str = "") -> None:
         self.instance = instance or secrets.token_hex(4)
+        self.is_well = True
         self.events: deque[TrunkEvent] = deque(maxlen=KEPT)
         self._calls: OrderedDict[str, bytes] = OrderedDict()
         self._claims: OrderedDict[str, tuple[str, str]] = OrderedDict()

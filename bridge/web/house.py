@@ -36,7 +36,7 @@ class Health:
     troubles: tuple[str, ...] = ()
     "Why no call could be taken, in sentences. None: all is well."
     warnings: tuple[str, ...] = ()
-    "Trunks that carry no calls just now, while others may."
+    "Trunks that carry no calls just now, while others may; a store that is away, while records wait for it."
 
     @property
     def is_well(self) -> bool:
@@ -44,9 +44,16 @@ class Health:
 
 
 class Finder(Protocol):
-    """What is needed of the store."""
+    """Where calls that are over are found."""
 
     async def find(self, call: str) -> CallRecord | None: ...
+
+
+class Store(Finder, Protocol):
+    """What is needed of the store."""
+
+    @property
+    def is_well(self) -> bool: ...
 
 
 class Trunks(Protocol):
@@ -59,9 +66,7 @@ class Trunks(Protocol):
 
 
 class House:
-    def __init__(
-        self, desk: Desk, line: SipLine, pool: WorkerPool, store: Finder, trunks: Trunks | None = None
-    ) -> None:
+    def __init__(self, desk: Desk, line: SipLine, pool: WorkerPool, store: Store, trunks: Trunks | None = None) -> None:
         self._desk, self._line, self._pool, self._store, self._trunks = desk, line, pool, store, trunks
         self._survey = asyncio.Lock()
 
@@ -82,6 +87,8 @@ class House:
         warnings = self._trunks.troubles() if self._trunks else []
         if self._trunks and not self._trunks.can_be_called:
             troubles.append("no trunk is registered, and no other may call")
+        if not self._store.is_well:
+            warnings = [*warnings, "the store takes no records just now; they wait in the spool"]
         return Health(tuple(troubles), tuple(warnings))
 
     async def calls(self) -> list[LiveCall]:

@@ -130,6 +130,13 @@ def test_a_registration_comes_and_goes() -> None:
     }
 
 
+def test_a_store_comes_and_goes() -> None:
+    metrics, states = Metrics(), iter((True, False))
+    metrics.watch_store(lambda: next(states))
+    assert "puente_store_up 1.0" in metrics.exposition().decode()
+    assert "puente_store_up 0.0" in metrics.exposition().decode()
+
+
 def test_a_socket_that_is_ready() -> None:
     metrics = Metrics()
     metrics.on_worker(wire.FarReady(call="c1", took_ms=20.0))

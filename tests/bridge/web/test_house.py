@@ -111,6 +111,12 @@ def test_health() -> None:
     assert not stage.house.health().is_well
 
 
+def test_a_store_that_is_away_keeps_no_call_from_coming() -> None:
+    stage = Stage()
+    stage.store.is_well = False
+    assert stage.house.health() == Health((), ("the store takes no records just now; they wait in the spool",))
+
+
 def test_processes() -> None:
     stage = Stage()
     stage.line.child.starts = 3
