@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from pathlib import Path
 
@@ -162,3 +163,40 @@ async def test_over_tcp() -> None:
 async def test_strangers_get_no_answer() -> None:
     async with SipProcess(LOOPBACK) as process:
         assert set((await suffer(process, tcp=False)).values()) == {NOTHING}
+
+
+def mutated(message: bytes, dice: random.Random) -> bytes:
+    """Bytes changed, cut out and put in, or the end missing."""
+    data = bytearray(message)
+    for _ in range(dice.choice((1, 1, 2, 5, 20))):
+        at, roll = dice.randrange(len(data) + 1), dice.random()
+        if roll < 0.3 and at < len(data):
+            data[at] = dice.randrange(256)
+        elif roll < 0.5:
+            del data[at : at + dice.randrange(30)]
+        elif roll < 0.85:
+            data[at:at] = dice.choice(
+                (b"\r\n", b'"', b"<", b">", b";", b"%", b"\0", b",", b"A" * 300, b"Via: ", b"\xff")
+            )
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+async def test_thousands_of_broken_ones_do_no_harm() -> None:
+    dice = random.Random(4475)
+    roaming = m.TrunkAccount(name="r", kind="peer", inbound_username="caller", inbound_password="x")
+    async with (
+        SipProcess(LOOPBACK, roaming) as process,
+        await SipPeer.udp(process.udp, "127.0.0.8") as stranger,
+        await SipPeer.udp(process.udp) as partner,
+    ):
+        messages = list(MESSAGES.values())
+        for number in range(2000):
+            (partner if number % 3 else stranger).send(mutated(dice.choice(messages), dice))
+            if number % 50 == 0:
+                process.send(m.Ping(number=number))
+                while not isinstance(event := await process.event(), m.Pong):
+                    if isinstance(event, m.Incoming):
+                        process.send(m.Refuse(call=event.call, status=486))
+        assert process.log == [] or all(line["level"] == "debug" for line in process.log)
