@@ -173,6 +173,14 @@ class SetTargets(Command):
     targets: tuple[Target, ...]
 
 
+class Renew(Command):
+    """A partner lives again: it may have forgotten our registration at that address. Asked again at once, if it was
+    there or is nowhere."""
+
+    trunk: str
+    target: Target
+
+
 class Probe(Command):
     """One OPTIONS to one address of a partner. Answered by `Probed` with the same number, within `timeout_ms`."""
 
@@ -409,6 +417,7 @@ AnyCommand = (
     | NotifyRefer
     | SetTrunks
     | SetTargets
+    | Renew
     | Probe
     | Ping
     | Stop

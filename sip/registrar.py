@@ -127,6 +127,11 @@ class Registrar:
         if self.is_registered and not self._is_leaving:
             self._wait(self._roll() * SPREAD_S, self._renew)
 
+    def on_back(self, target: Target) -> None:
+        """It lives again, perhaps after a restart: it may not know us any more, and our wait may be a long one."""
+        if not self._is_leaving and not self._is_asking and (target == self.target or not self.is_registered):
+            self._wait(self._roll() * SPREAD_S, self._renew if self.is_registered else self._ask_best)
+
     def leave(self) -> None:
         """The registration is given back: nothing is to be tried again."""
         if self._is_leaving:

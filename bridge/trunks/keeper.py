@@ -133,7 +133,8 @@ class TrunkKeeper:
                 self._line_is_up = False
             case sip.Probed():
                 if partner := self._partners.get(event.trunk):
-                    partner.on_probed(event, now)
+                    if partner.on_probed(event, now) and partner.health.registers:
+                        self._line.send(sip.Renew(trunk=partner.name, target=event.target))
                     self._step(partner)
             case sip.Registration():
                 if partner := self._partners.get(event.trunk):

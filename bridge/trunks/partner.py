@@ -139,10 +139,11 @@ class Partner:
             due.append(sip.Probe(trunk=self.name, target=target, number=self._probes, timeout_ms=timeout_ms))
         return due
 
-    def on_probed(self, probed: sip.Probed, now: float) -> None:
+    def on_probed(self, probed: sip.Probed, now: float) -> bool:
+        """True: this address was dead, and lives again."""
         probing = self._probing.get(probed.target)
         if probing is None or probing.number != probed.number:
-            return  # too late, or from before a reload
+            return False  # too late, or from before a reload
         probing.number = 0
         one = self.health.targets[probed.target]
         was_alive = one.is_alive
@@ -160,6 +161,7 @@ class Partner:
             kind, detail = ("target-up", "answers again") if one.is_alive else ("target-down", one.why)
             self.news.append(News(kind, detail, str(probed.target), probed.status if probed.answered else 0))
         self._collect()
+        return one.is_alive and not was_alive
 
     def probe_soon(self, target: Target | None, now: float) -> None:
         """A call has failed there: see whether it is dead."""
@@ -196,7 +198,8 @@ class Partner:
         self.outcomes[outcome.outcome or "failed"] += 1
         failed = outcome.counts_against_trunk
         delay_ms = outcome.post_dial_delay_ms
-        result = CallResult(now, outcome.outcome == "answered", failed, delay_ms)
+        is_busy = outcome.outcome in ("busy", "declined")
+        result = CallResult(now, outcome.outcome == "answered", failed, delay_ms, is_busy)
         self.health.on_call(result, outcome.detail or f"SIP {outcome.sip_status}")
         if failed:
             self.probe_soon(outcome.target, now)
@@ -234,8 +237,9 @@ class Partner:
             role=section.role,
             order=section.order,
             price=self.price,
-            refusal=health.breaker.refusal(now),
-            may_be_last_resort=not health.registers or health.registration in ("registered", "unreachable"),
+            refusal=health.breaker.refusal(now) or self._not_found(),
+            may_be_last_resort=bool(self.targets)
+            and (not health.registers or health.registration in ("registered", "unreachable")),
             is_full=full.why if full else "",
             trouble=trouble,
             health=words,
@@ -243,6 +247,12 @@ class Partner:
             max_calls=section.max_calls,
             targets=self._target_facts(),
         )
+
+    def _not_found(self) -> str:
+        """Why there is no address to call though there should be one."""
+        if self.place is None or self.targets:
+            return ""
+        return self.look_up_error or f"{self.place} is being looked up"
 
     def _target_facts(self) -> tuple[TargetFacts, ...]:
         return tuple(

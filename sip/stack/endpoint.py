@@ -124,6 +124,8 @@ class Endpoint:
                 self.emit(m.TrunksSet(problems=self.partners.replace(command.trunks)))
             case m.SetTargets():
                 self.partners.set_targets(command)
+            case m.Renew():
+                self.partners.renew(command)
             case m.Probe():
                 self.partners.probe(command)
             case _:

@@ -158,6 +158,11 @@ class Partners:
         former = account.former
         self._endpoint.later(FORMER_S, lambda: self._forget(account, former))
 
+    def renew(self, command: m.Renew) -> None:
+        account = self._accounts.get(command.trunk)
+        if account is not None and account.registration is not None:
+            account.registration.registrar.on_back(command.target)
+
     def _forget(self, account: Account, former: tuple[str, ...]) -> None:
         if account.former == former and self._numbers.get(account.getId()) is account:
             account.former = ()

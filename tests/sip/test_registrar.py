@@ -243,6 +243,27 @@ class TestMoving:
         stack.registrar.on_connection_lost()
         assert stack.timers.pop()[0] == SPREAD_S
 
+    def test_a_partner_that_lives_again_is_asked_again(self) -> None:
+        """It may have forgotten us. Where we are not registered its life is no news, unless we are nowhere."""
+        stack = registered(A, B)
+        stack.timers.clear()
+        stack.registrar.on_back(B)
+        assert stack.timers == []
+        stack.registrar.on_back(A)
+        assert stack.let_time_pass() == SPREAD_S
+        assert stack.asked[-1].target == A
+        stack.registrar.on_back(A)
+        assert stack.timers == []
+        for _ in (A, B):
+            stack.answer(DEAD)
+        stack.timers.clear()
+        stack.registrar.on_back(B)
+        stack.let_time_pass()
+        assert stack.asked[-1].target == A
+        stack.registrar.leave()
+        stack.registrar.on_back(A)
+        assert stack.timers == []
+
     def test_other_settings_are_used_at_once(self) -> None:
         stack = registered(A)
         stack.registrar.change(TrunkAccount(name="provider", kind="register", expires_s=33, targets=(B,)))

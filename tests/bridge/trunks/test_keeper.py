@@ -263,6 +263,15 @@ class TestRegistration:
         await rig.keeper.stop()
 
 
+    async def test_a_registrar_that_lives_again_is_asked_again(self) -> None:
+        rig = Rig(TrunkSection(name="reg", kind="register", registrar="sip:192.0.2.1", username="acc")).up()
+        rig.pass_time(4.0, A)
+        assert rig.sent(sip.Renew) == []
+        rig.pass_time(4.0)
+        assert rig.sent(sip.Renew) == [sip.Renew(trunk="reg", target=A)]
+        await rig.keeper.stop()
+
+
 class TestCallsThatComeIn:
     async def test_room_is_taken_and_given_back(self) -> None:
         rig = Rig(msgspec.structs.replace(ONE, max_calls=1), TWO).up()
