@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import logging
+import os
 import resource
 import signal
 import socket
@@ -43,6 +44,9 @@ MAX_WAITING = 10_000
 "Events kept for a control process that does not read; the oldest moments go first beyond it."
 GC_THRESHOLD = (50_000, 20, 50)
 "Generations are collected rarely: what a call allocates per packet dies by reference count."
+NICE = -10
+"""Where it may, a worker goes before what is not heard (reports, records, other programs): it needs little of a core,
+and that little at once. Needs root or CAP_SYS_NICE."""
 
 
 class Worker:
@@ -275,6 +279,14 @@ def load_dialects(name: str) -> DialectTable:
     return table
 
 
+def go_first() -> None:
+    """Ask the kernel for precedence; a worker that may not have it runs as others do."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    except PermissionError:
+        log.debug("no precedence for this worker: CAP_SYS_NICE is missing")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fd", type=int, required=True, help="inherited SOCK_SEQPACKET socket to the control process")
@@ -287,6 +299,7 @@ def main() -> None:
     logging.basicConfig(level=arguments.log_level.upper(), handlers=[handler])
     logging.getLogger("picows").setLevel(logging.WARNING)  # it logs URLs, and ours are credentials
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    go_first()
     control = socket.socket(fileno=arguments.fd)
     control.setblocking(False)
     prepare(arguments.codecs.split(","))

@@ -207,6 +207,24 @@ def test_a_slow_socket_keeps_the_newest_200_ms_and_counts_the_rest() -> None:
     assert transport.sent[-1] == frame(99)
 
 
+def test_the_direct_way_is_there_while_nothing_waits_and_the_socket_is_up() -> None:
+    far, transport, _ = connected()
+    ways = [far.direct]
+    for change in (far.pause_writing, far.resume_writing, far.close):
+        change()
+        ways.append(far.direct)
+    assert [way is not None for way in ways] == [True, False, True, False]
+    far, transport, _ = connected()
+    assert far.direct is not None
+    far.direct(frame(1))
+    assert transport.sent == [frame(1)]
+
+
+def test_no_direct_way_where_the_dialect_wraps_audio() -> None:
+    far, _, _ = connected(Wrapped)
+    assert far.direct is None
+
+
 def test_a_socket_that_stalls_again_while_it_catches_up() -> None:
     far, transport, _ = connected()
     far.pause_writing()

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from media import wire
-from media.worker import load_dialects
+from media.worker import NICE, go_first, load_dialects
 from tests.helpers.workerbench import Control, bench, until
 
 
@@ -266,3 +266,18 @@ async def test_ctrl_c_is_the_parents_to_handle() -> None:
 def test_dialects_are_found_by_name() -> None:
     assert list(load_dialects("tests.helpers.rawdialect:DIALECTS")) == ["raw"]
     assert load_dialects("") == {}
+
+
+def test_a_worker_goes_first_where_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int, int]] = []
+    monkeypatch.setattr(os, "setpriority", lambda *what: asked.append(what))
+    go_first()
+    assert asked == [(os.PRIO_PROCESS, 0, NICE)]
+
+
+def test_a_worker_that_may_not_go_first_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*what: int) -> None:
+        raise PermissionError("not yours to ask")
+
+    monkeypatch.setattr(os, "setpriority", refused)
+    go_first()
