@@ -55,9 +55,8 @@ class Reception:
     def inbound(self, incoming: sip.Incoming, now: float, started_at: str) -> InboundSession:
         trunk = self._trunks.get(incoming.trunk, NOBODY)
         home = trunk.countries[0] if trunk.countries else ""
-        arrival = Arrival(
-            dialled=user_of(incoming.request_uri), trunk=incoming.trunk, region=trunk.region, country=home
-        )
+        dialled = _dialled(incoming, trunk)
+        arrival = Arrival(dialled=dialled, trunk=incoming.trunk, region=trunk.region, country=home)
         match = look_up(self._config.routes, arrival)
         route = match.route if match else RouteSection()
         session = InboundSession(
@@ -71,6 +70,7 @@ class Reception:
         )
         caller = find(user_of(incoming.from_uri), home)
         record = session.record
+        record.dialled = dialled
         record.region, record.country = trunk.region, caller.country if caller else ""
         _note(session, match)
         return session
@@ -85,6 +85,14 @@ class Reception:
             ring_timeout_ms=route.ring_timeout_ms,
             allow_refer=trunk.allow_refer,
         )
+
+
+def _dialled(incoming: sip.Incoming, trunk: TrunkSection) -> str:
+    """Over a registration most partners call our Contact, whatever number was dialled: then To has it."""
+    user = user_of(incoming.request_uri)
+    if trunk.kind == "register" and user == (trunk.contact_user or trunk.username):
+        return user_of(incoming.to_uri) or user
+    return user
 
 
 def _note(session: InboundSession, match: Match | None) -> None:

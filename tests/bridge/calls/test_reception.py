@@ -78,6 +78,23 @@ def test_codecs_and_address_too_where_it_has_its_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("request_uri", "to_uri", "dialled"),
+    [
+        ("sip:acc@127.0.0.1:5060", "sip:+525512345678@p.example", "+525512345678"),
+        ("sip:acc@127.0.0.1:5060", "sip:p.example", "acc"),
+        ("sip:+525511111111@127.0.0.1:5060", "sip:+525512345678@p.example", "+525511111111"),
+    ],
+)
+def test_over_a_registration_the_number_may_stand_in_to_alone(request_uri: str, to_uri: str, dialled: str) -> None:
+    trunk = TrunkSection(name="reg", kind="register", username="acc", registrar="sip:p.example")
+    config = Config(trunks=(trunk,), platforms=(ONE,), routes=(RouteSection(number="+525512345678"),))
+    call = msgspec.structs.replace(over("reg"), request_uri=request_uri, to_uri=to_uri)
+    session = Reception(config).inbound(call, 1.0, STARTED_AT)
+    assert session.record.dialled == dialled
+    assert bool(session.hunt.candidates) is (dialled == "+525512345678")
+
+
 def test_caps_and_new_settings() -> None:
     reception = Reception(Config(platforms=(ONE, TWO)))
     assert [reception.max_calls(name) for name in ("one", "two", "none")] == [0, 3, 0]
