@@ -37,7 +37,8 @@ enum { HEADER = 12, MAX_DATAGRAM = 2048, MAX_LINE = MAX_DATAGRAM - HEADER };
     X(uplink, _started) X(uplink, _next_ts) X(uplink, _rate_hz) X(uplink, _cut_at) X(uplink, _filling)                \
     X(uplink, origin) X(uplink, sent) X(uplink, crowded)                                                              \
     X(mender, before) X(mender, last) X(mender, is_open)                                                              \
-    X(turns, is_awaited) X(sender, _digits) X(digits, _timestamp)                                                     \
+    X(turns, is_awaited) X(turns, _quiet) X(turns, _caller_at) X(turns, _agent_at) X(turns, _spoken) X(turns, _enough) \
+    X(turns, _was_loud) X(sender, _digits) X(digits, _timestamp)                                                      \
     X(tally, up) X(tally, up_bytes) X(tally, down_bytes) X(tally, send_errors)                                        \
     X(histogram, add) X(bell, at)                                                                                     \
     X(playout, sends_ahead) X(playout, _frames) X(playout, _carry) X(playout, _flushed_at) X(playout, _dry_since)     \
@@ -118,9 +119,10 @@ typedef struct {
     PyObject *far, *tap, *playout, *pacer, *bell, *up_table, *down_table;
     double attend_at;
     /* what was made of a spec and an address, valid as long as they are the same objects */
-    PyObject *known_spec, *known_locked, *known_peer;
+    PyObject *known_spec, *known_locked, *known_peer, *known_quiet;
     struct sockaddr_in locked, peer;
     int payload_type, receives;
+    uint8_t is_loud[256];
 } Step;
 
 static PyObject *FULL; /* rtp.Reception._seen after 128 packets in order */
@@ -128,7 +130,8 @@ static PyObject *MASK, *ONE;
 static PyObject *s_direct, *s_caller, *s_agent, *s_due, *s_settle, *s_next, *s_payload_type, *s_receives;
 
 enum { PACKETS_SEEN = 128, STRIDE = 3 };
-static const double TRIM_MS = 45, HOLD_OFF_MS = 60;
+static const double TRIM_MS = 45, HOLD_OFF_MS = 60, FORGOTTEN_S = 1.0, PAUSE_S = 0.2;
+enum { LOUD_SHARE = 8 };
 
 static double monotonic(void)
 {
@@ -212,6 +215,47 @@ static int judge(PyObject *turns, PyObject *method, PyObject *line, PyObject *la
     Py_XDECREF(at);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
+}
+
+static int is_loud(Step *self, PyObject *line)
+{
+    PyObject *quiet = AT(self->turns, turns___quiet);
+    if (quiet != self->known_quiet) {
+        memset(self->is_loud, 1, sizeof self->is_loud);
+        for (Py_ssize_t n = 0; n < PyBytes_GET_SIZE(quiet); n++)
+            self->is_loud[(uint8_t)PyBytes_AS_STRING(quiet)[n]] = 0;
+        Py_XSETREF(self->known_quiet, Py_NewRef(quiet));
+    }
+    Py_ssize_t loud = 0, size = PyBytes_GET_SIZE(line);
+    for (Py_ssize_t n = 0; n < size; n++)
+        loud += self->is_loud[(uint8_t)PyBytes_AS_STRING(line)[n]];
+    return loud * LOUD_SHARE > size;
+}
+
+/* TurnMeter.caller and agent, as long as nothing begins or ends. */
+static int judge_caller(Step *self, PyObject *line, double now)
+{
+    PyObject *turns = self->turns;
+    if (!is_loud(self, line))
+        return IS_TRUE(turns, turns___was_loud) ? judge(turns, s_caller, line, AT(self->mender, mender__last),
+                                                        AT(self->mender, mender__before), now) : 0;
+    long long spoken = now - REAL(turns, turns___caller_at) > FORGOTTEN_S ? 0 : WHOLE(turns, turns___spoken);
+    spoken += PyBytes_GET_SIZE(line);
+    PUT_WHOLE(turns, turns___spoken, spoken);
+    PUT(turns, turns__is_awaited, spoken >= WHOLE(turns, turns___enough) ? Py_True : Py_False);
+    PUT_REAL(turns, turns___caller_at, now);
+    PUT(turns, turns___was_loud, Py_True);
+    return 0;
+}
+
+static int judge_agent(Step *self, PyObject *frame, double now)
+{
+    if (!is_loud(self, frame))
+        return 0;
+    if (now - REAL(self->turns, turns___agent_at) >= PAUSE_S)
+        return judge(self->turns, s_agent, frame, NULL, NULL, now);
+    PUT_REAL(self->turns, turns___agent_at, now);
+    return 0;
 }
 
 static long long behind(PyObject *uplink, double now)
@@ -313,8 +357,7 @@ static int take_up(Step *self, const uint8_t *data, Py_ssize_t size, const struc
         PUT_REAL(near, near__max_gap_s, gap_s);
     PUT_REAL(near, near___last_heard, now);
     arrive(reception, sequence, timestamp, now);
-    if (sequence % STRIDE == 0
-        && judge(self->turns, s_caller, line, AT(mender, mender__last), AT(mender, mender__before), now) < 0)
+    if (sequence % STRIDE == 0 && judge_caller(self, line, now) < 0)
         goto end;
     PUT_WHOLE(uplink, uplink___next_ts, (uint32_t)(timestamp + (uint32_t)samples));
     PUT(uplink, uplink__crowded, Py_False);
@@ -428,7 +471,7 @@ static int leave(Step *self, PyObject *frame, double now)
     PUT_WHOLE(near, near___octets, WHOLE(near, near___octets) + size);
     PUT_WHOLE(near, near__sent, WHOLE(near, near__sent) + 1);
     if (frame != AT(near, near___silence) && (sequence % STRIDE == 0 || IS_TRUE(self->turns, turns__is_awaited))
-        && judge(self->turns, s_agent, frame, NULL, NULL, now) < 0)
+        && judge_agent(self, frame, now) < 0)
         return -1;
     return IS_NONE(near, near__on_air) ? 0 : call(AT(near, near__on_air), frame);
 }
@@ -593,7 +636,7 @@ static PyObject *send_packet(Step *self, PyObject *args)
 #define OBJECTS(X)                                                                                                    \
     X(near) X(reception) X(reorder) X(uplink) X(mender) X(turns) X(sender) X(digits) X(tally) X(receive) X(hear)      \
     X(attend) X(broke) X(far) X(tap) X(playout) X(pacer) X(bell) X(up_table) X(down_table) X(known_spec)              \
-    X(known_locked) X(known_peer)
+    X(known_locked) X(known_peer) X(known_quiet)
 
 static int init(Step *self, PyObject *args, PyObject *names)
 {
