@@ -183,8 +183,14 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
 
 
 def _make_private(address: Address) -> None:
-    """Telephone numbers are nobody else's business; SQLite's own files take the mode of this one."""
+    """Telephone numbers are nobody else's business; SQLite's own files take the mode of this one.
+
+    A file that is there is not even opened: closing it would give up every lock that SQLite has on it in this process
+    (POSIX, fcntl), and the next reader to leave would delete the log that we write to (sqlite.org, howtocorrupt, 2.2).
+    """
     try:
-        os.close(os.open(address.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        os.close(os.open(address.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StoreError(f"{address.path}: {error.strerror}") from None

@@ -54,11 +54,11 @@ class Load:
             self._process.kill()
             await self._process.wait()
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, calls: int = CALLS) -> None:
         self._process = await asyncio.create_subprocess_exec(
             *("sipp", f"{HOST}:{port}", "-sf", str(SCENARIOS / "normal.xml"), "-s", "1", "-i", HOST),
             *("-mi", HOST, "-mp", str(free_ports(4)[0]), "-nostdin", "-nd"),
-            *("-m", str(CALLS), "-r", str(PER_SECOND), "-l", str(CALLS), "-recv_timeout", "3000"),
+            *("-m", str(calls), "-r", str(PER_SECOND), "-l", str(calls), "-recv_timeout", "3000"),
             *("-trace_msg", "-message_file", str(self._messages), "-trace_err"),
             *("-error_file", str(self._folder / "sipp-errors.log")),
             stdin=asyncio.subprocess.DEVNULL,
@@ -70,7 +70,7 @@ class Load:
     async def ends(self) -> None:
         """Calls that were cut off fail, as they must: its exit status says nothing here."""
         assert self._process is not None
-        await asyncio.wait_for(self._process.wait(), 60)
+        await asyncio.wait_for(self._process.wait(), 200)
 
     def answered(self) -> set[str]:
         """Call-IDs whose INVITE got a 200."""
@@ -87,6 +87,7 @@ async def kill_all(house: Rig) -> None:
         os.kill(pid, signal.SIGKILL)
     await house.process.wait()
     await eventually(lambda: not any(map(proc.is_alive, pids)), "end of all processes")
+    await eventually(lambda: not house.live_calls(), "end of the platforms' calls")
     house.expected_status = -signal.SIGKILL
 
 
@@ -110,26 +111,36 @@ def of_postgres(postgres: Postgres, url: str) -> list[CallRecord]:
     return [msgspec.json.decode(line, type=CallRecord) for line in lines]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_the_bridge_is_killed_at_any_moment(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    postgres: Postgres | None = request.getfixturevalue("postgres") if kind == "postgresql" else None
-    url = postgres.database() if postgres else ""
+async def killed(folder: Path, url: str, *, lives: int, calls: int) -> set[str]:
+    """Calls that were answered while the bridge was killed again and again; the last life is left in peace."""
     port, dice = free_ports(2)[0], random.Random()
-    async with Load(tmp_path) as load:
-        for life in range(4):
-            async with rig(tmp_path, sip_port=port, records=url) as house:
+    async with Load(folder) as load:
+        for life in range(lives):
+            async with rig(folder, sip_port=port, records=url) as house:
                 house.expected_errors.append("records are late")  # a disk shared with others: that is what it says then
                 if life == 0:
-                    await load.start(port)
-                if life == 3:
+                    await load.start(port, calls)
+                if life == lives - 1:
                     await load.ends()
                     break
                 await asyncio.sleep(dice.uniform(0.3, 2.0))
                 await kill_all(house)
-    answered = load.answered()
+    return load.answered()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("lives", "calls"), [(4, CALLS), pytest.param(25, 1200, marks=[pytest.mark.soak, pytest.mark.timeout(600)])]
+)
+async def test_the_bridge_is_killed_at_any_moment(
+    kind: str, lives: int, calls: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    postgres: Postgres | None = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    url = postgres.database() if postgres else ""
+    answered = await killed(tmp_path, url, lives=lives, calls=calls)
     records = of_postgres(postgres, url) if postgres else of_sqlite(tmp_path / "puente.db")
     count(records, answered)
-    assert len(answered) > CALLS / 3  # it was a test of something
+    assert len(answered) > calls / 4  # it was a test of something
     reasons = {record.reason for record in records}
     assert "bridge-lost" in reasons
     assert "caller-hung-up" in reasons
