@@ -154,10 +154,7 @@ class Call:
             self._far.close()
 
     def close(self) -> wire.CallReport:
-        """Give everything back. The caller of this closes the socket.
-
-        No circle of references may be left: the garbage collector comes so rarely that each call would stay for hours.
-        """
+        """Give everything back but the socket. No circle of references may stay: garbage is collected once in hours."""
         self.end_far()
         if self._ear is not None:
             self._ear.leave()

@@ -65,8 +65,8 @@ class WorkerPool:
         care: Care = CARE,
         module: str = "media.worker",
     ) -> None:
-        """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`); `codecs` are
-        those that it must be ready for.
+        """`options` has the whole port range; `dialects` is where a worker finds its table (`module:NAME`); `codecs` is
+        what it must be ready for.
         """
         self._on_event: OnEvent = lambda call, event: None
         self._by_call: dict[str, PooledWorker] = {}

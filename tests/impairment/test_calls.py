@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from media import rtp, wire
 from media.codecs import CODECS, Codec
-from media.conceal import JOIN_MS, SILENT_MS
+from media.conceal import SILENT_MS
 from media.reorder import WIDEST_S
 from tests.helpers.audio import Samples
 from tests.helpers.badline import BadLine

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from media import rtcp, rtp, wire
 from media.reporting import Received, RtcpSession, Sent
@@ -127,7 +128,7 @@ async def test_without_the_odd_port_the_call_goes_on() -> None:
 
 
 async def agree(on: Bench, caller: Caller, **changes: object) -> None:
-    await on.control.send(wire.StartNear(call="c1", near=caller.near(dtmf_payload_type=101, **changes)))
+    await on.control.send(wire.StartNear(call="c1", near=replace(caller.near(dtmf_payload_type=101), **changes)))
 
 
 async def test_with_the_audio_where_both_want_that() -> None:
