@@ -2,7 +2,7 @@
 
 Calls count for themselves, on the hot path, by taking notes. Here the notes are sorted and added up: once when a call
 ends, and every few seconds for the calls that stand, one call per turn of the loop, so that no packet ever waits for
-more than one of them (0.1 ms).
+more than one of them (0.2 to 0.4 ms).
 """
 
 from __future__ import annotations
