@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.rig import Rig, eventually
-from tests.helpers.sipp import sipp
+from tests.helpers.sipp import SCENARIOS, sipp
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.soak]
 
@@ -21,7 +21,9 @@ REFRESH_S = 45
 @pytest.mark.parametrize("rounds", [1, 40], ids=["one refresh", "half an hour"])
 async def test_session_timer(bridge: Rig, tmp_path: Path, rounds: int) -> None:
     before = len(bridge.records())
-    await sipp("session_timer", bridge.udp, tmp_path, "-set", "rounds", str(rounds), within_s=rounds * REFRESH_S + 60)
+    scenario = tmp_path / "session_timer.xml"
+    scenario.write_text((SCENARIOS / scenario.name).read_text().replace('value="40"', f'value="{rounds}"'))
+    await sipp(str(scenario.with_suffix("")), bridge.udp, tmp_path, within_s=rounds * REFRESH_S + 60)
     await eventually(lambda: len(bridge.records()) > before, "record")
     [record] = bridge.records()[before:]
     assert record.reason == "caller-hung-up"

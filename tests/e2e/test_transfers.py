@@ -264,6 +264,19 @@ class TestAskedByUs:
         recorded = {path.name for path in bridge.folder.glob("*.wav")}
         assert recorded >= {f"{first.call}.wav", f"{second.call}.wav"}
 
+    async def test_keys_for_a_target_that_knows_no_events_go_by_info(self, bridge: Rig) -> None:
+        async with call_up(bridge) as caller, phone(bridge.udp, formats="0") as target:
+            await ask(bridge, uri_of(target), "bridge")
+            await picks_up(target, await rings(target))
+            await hears(caller, target, 1000)
+            caller.ear.press("5")
+            info = await target.dialog.request("INFO")
+            target.dialog.respond(info, 200)
+            assert (info["Content-Type"], info.body) == ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n")
+            await caller.hang_up()
+            await target.hears_bye()
+            await records(bridge, caller, target)
+
     async def test_the_target_hangs_up(self, bridge: Rig) -> None:
         async with call_up(bridge) as caller, phone(bridge.udp) as target:
             await ask(bridge, uri_of(target), "bridge")

@@ -220,3 +220,15 @@ def test_keys_that_no_telephone_has(keys: str, wrong: str) -> None:
     assert not sender.busy
     sender.press("")
     assert not sender.busy
+
+
+def test_a_peer_that_knows_no_events_is_sent_none() -> None:
+    """Whoever asks is told, and tells it in another way; after a re-INVITE it may know them."""
+    sender = DigitSender(8000, 20)
+    assert sender.press("1")
+    sender.use(8000, 20, False)
+    assert not sender.press("2")
+    sender.use(8000, 20, True)
+    assert sender.press("3")
+    sent = {packet.payload[0] for _ in range(60) if (packet := sender.poll()) is not None}
+    assert sent == {1, 3}
