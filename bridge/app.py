@@ -93,6 +93,7 @@ class Bridge:
         self.config = config
         self._environ, self._source, self._on_reload = environ, source, on_reload
         self.platforms = Adapters(build_platforms(config, environ))
+        self._known = self._keyed(config)
         media = config.media
         self.pool = WorkerPool(worker_count(media), worker_options(media), dialects=DIALECTS, codecs=media.codecs)
         self.line = SipLine(endpoint_options(config.sip), ())
@@ -183,13 +184,15 @@ class Bridge:
             return Reloaded(errors=tuple(map(str, errors)))
         config, waiting = merged(self.config, config)
         try:
-            fresh = self._fresh_platforms(config)
+            keyed = self._keyed(config)
+            fresh = self._fresh_platforms(keyed)
             trunk_accounts(config, self._environ)  # a secret that has vanished since is found before anything changes
         except BridgeError as error:
             return Reloaded(errors=(str(error),))
         old, self.config = self.config, config
         self._on_reload(config)
         self.platforms.replace(fresh, [section.name for section in config.platforms])
+        self._known = keyed
         trunks = self.trunks.reload(config.trunks)
         self.reception.set_config(config)
         self.operator.config = config
@@ -205,11 +208,13 @@ class Bridge:
             problems=problems,
         )
 
-    def _fresh_platforms(self, config: Config) -> dict[str, Platform]:
-        """Adapters of sections that are new or changed."""
-        known: dict[str, PlatformSection] = {section.name: section for section in self.config.platforms}
-        changed = [section for section in config.platforms if known.get(section.name) != section]
-        return {one.name: PLATFORMS[one.kind](one, api_key(one, self._environ)) for one in changed}
+    def _fresh_platforms(self, keyed: Mapping[str, tuple[PlatformSection, str]]) -> dict[str, Platform]:
+        """Adapters of sections that are new or changed, or whose key has changed."""
+        changed = [one for name, one in keyed.items() if self._known.get(name) != one]
+        return {section.name: PLATFORMS[section.kind](section, key) for section, key in changed}
+
+    def _keyed(self, config: Config) -> dict[str, tuple[PlatformSection, str]]:
+        return {section.name: (section, api_key(section, self._environ)) for section in config.platforms}
 
     # --- for people ---
 

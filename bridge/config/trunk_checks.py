@@ -20,6 +20,7 @@ HOST = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))(?::(?P<port>\d+))?"
 )
 SIP_URI = ("sip:", "sips:")
+TRANSPORT = re.compile(r";transport=(udp|tcp|tls)\b")
 
 
 def check_trunk(path: Key, trunk: TrunkSection, sip: SipSection, environ: Mapping[str, str]) -> Found:
@@ -60,9 +61,10 @@ def _check_outbound(path: Key, trunk: TrunkSection, sip: SipSection) -> Found:
         yield (*path, "host"), f"`{trunk.host}` is neither a name nor an address, with or without a port"
     if trunk.proxy and not trunk.proxy.startswith(SIP_URI):
         yield (*path, "proxy"), "must begin with sip: or sips:"
-    port = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}[trunk.transport]
+    key, transport = _transport(trunk)
+    port = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}[transport]
     if port == -1 and (trunk.host or trunk.proxy or trunk.registrar):
-        yield (*path, "transport"), f"{trunk.transport.upper()} is off: set sip.{trunk.transport}_port"
+        yield (*path, key), f"{transport.upper()} is off: set sip.{transport}_port"
     for country in trunk.countries:
         yield from check_country((*path, "countries"), country)
     for prefix in trunk.prefixes:
@@ -73,6 +75,17 @@ def _check_outbound(path: Key, trunk: TrunkSection, sip: SipSection) -> Found:
         yield (*path, "caller_id", "number"), f"`{caller.number}` is no E.164 number, e.g. `+525512345678`"
     if caller.format == "national" and not (trunk.countries or caller.number):
         yield (*path, "caller_id", "format"), "national in which country? Set countries or caller_id.number"
+
+
+def _transport(trunk: TrunkSection) -> tuple[str, str]:
+    """Which key decides how requests travel, and how: a URI's word counts more than the trunk's."""
+    key = "proxy" if trunk.proxy else "registrar" if trunk.registrar and not trunk.host else "transport"
+    uri = getattr(trunk, key).lower()
+    if key != "transport" and uri.startswith("sips:"):
+        return key, "tls"
+    if key != "transport" and (named := TRANSPORT.search(uri)):
+        return key, named[1]
+    return "transport", trunk.transport
 
 
 def _check_money(path: Key, trunk: TrunkSection) -> Found:

@@ -3,8 +3,8 @@
     each target:  two probes lost in a row -> dead             all targets dead -> the breaker is held open
     registration: not there                                     -> held open
     calls:        three failures in a row, half of the last     -> opened; only calls that get through close it again
-                  ten, no answer among the last thirty,
-                  three in a row with audio one way only
+                  ten, thirty that have reached nobody, three
+                  answered ones in a row without audio from it
 
 A flapping partner is the breaker's business (`bridge.routing.breaker`).
 """
@@ -30,7 +30,7 @@ WINDOW = 30
 OLD_S = 900.0
 "What is older says nothing about now."
 FAILURE_CALLS, FAILURE_SHARE = 10, 0.5
-NO_ANSWER_CALLS = 30
+NOBODY_CALLS = 30
 ONE_WAY_CALLS = 3
 SLOW_MS = 3000.0
 "A post-dial delay that people remark on (ITU-T E.721 has 3 s for the local, 8 s for the international call)."
@@ -82,6 +82,13 @@ class CallResult:
     "The trunk is to blame."
     delay_ms: float = -1.0
     "INVITE to first 18x or 200; -1: there was none."
+    is_busy: bool = False
+    "Busy or declined: somebody was reached, if not to talk to."
+
+    @property
+    def reached(self) -> bool:
+        """It has led to somebody: the trunk has done its part."""
+        return self.answered or self.is_busy or self.delay_ms >= 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +163,7 @@ class TrunkHealth:
             self.breaker.on_failure(why, now)
             if self.breaker.state is State.OPEN:
                 self._judged_from = now
-        elif result.answered or result.delay_ms >= 0:
+        elif result.reached:
             self.breaker.on_success(now)
         else:
             self.breaker.on_trial_over()  # refused at once, but for the number's sake
@@ -211,8 +218,8 @@ class TrunkHealth:
             if failed >= FAILURE_SHARE * FAILURE_CALLS:
                 self._trip(f"{failed} of the last {FAILURE_CALLS} calls failed", now)
                 return
-        if len(calls) >= NO_ANSWER_CALLS and not any(one.answered for one in calls):
-            self._trip(f"none of the last {len(calls)} calls was answered", now)
+        if len(calls) >= NOBODY_CALLS and not any(one.reached for one in calls):
+            self._trip(f"none of the last {len(calls)} calls has reached anybody", now)
 
     def _trip(self, why: str, now: float) -> None:
         self.breaker.trip(why, now)

@@ -75,7 +75,7 @@ class TrunkFacts:
     calls: int = 0
     max_calls: int = 0
     targets: tuple[TargetFacts, ...] = ()
-    "Best first as far as priorities go. None: it takes calls in only."
+    "Best first as far as priorities go. None: it takes calls in only, or (with a `refusal`) they are not known yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def rank(call: CallFacts, trunks: Iterable[TrunkFacts]) -> Ranking:
         sieve.is_carried |= not why
         if not why and trunk.refusal:
             why = trunk.refusal
-            if trunk.may_be_last_resort and not trunk.is_full:
+            if trunk.may_be_last_resort and trunk.targets and not trunk.is_full:
                 sieve.dead.append(trunk)
                 continue
         if why or trunk.is_full:
@@ -147,7 +147,7 @@ def _unfit(call: CallFacts, trunk: TrunkFacts) -> str:
     if call.number is not None and not carries(call.number, trunk.countries, trunk.prefixes):
         carried = " ".join((*trunk.prefixes, *trunk.countries))
         return f"carries {carried}, not {call.number.e164[:4]}... ({call.number.country or 'no country'})"
-    if not trunk.targets:
+    if not trunk.targets and not trunk.refusal:
         return "has no address to call"
     return ""
 

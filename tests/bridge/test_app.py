@@ -21,6 +21,7 @@ from bridge.config import (
     SipSection,
     TrunkSection,
     WebSection,
+    load,
 )
 from bridge.records import CallRecord, Cost
 from bridge.web.server import WebFailed
@@ -109,3 +110,47 @@ async def test_the_web_comes_first_and_goes_first(tmp_path: Path) -> None:
         await bridge.stop()
         with pytest.raises(httpx.ConnectError):
             await client.get(bridge.web.url)
+
+
+class TestReload:
+    """Of a bridge that is not up: what it would do, without its processes."""
+
+    TEXT = """
+[[trunks]]
+name = "local"
+sources = ["127.0.0.1"]
+
+[[platforms]]
+name = "one"
+kind = "ultravox"
+url = "http://127.0.0.1:9"
+prompt = "Be kind."
+api_key_file = "{key}"
+"""
+
+    async def test_a_new_key_makes_a_new_adapter(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("bridge.trunks.keeper.TRUNKS_SET_S", 0.01)  # there is no stack to answer
+        source, key = tmp_path / "x.toml", tmp_path / "key"
+        key.write_text("first-key")
+        source.write_text(self.TEXT.format(key=key) + '[records]\nurl = ""\n')
+        seen: list[Config] = []
+        bridge = Bridge(load(source, {}), {}, source, seen.append)
+        before = bridge.platforms["one"]
+        done = await bridge.reload()
+        assert (done.errors, done.changed, bridge.platforms["one"] is before) == ((), (), True)
+        key.write_text("second-key")
+        done = await bridge.reload()
+        assert (done.changed, bridge.platforms["one"] is before) == (("platform one",), False)
+        assert seen == [bridge.config, bridge.config]
+        key.unlink()
+        done = await bridge.reload()
+        assert [error.partition("platforms[0].")[2] for error in done.errors] == [
+            f"api_key_file: file {key} cannot be read"
+        ]
+        assert len(seen) == 2
+        await bridge.stop()
+
+    async def test_without_a_file_there_is_nothing_to_read(self, tmp_path: Path) -> None:
+        bridge = Bridge(config(tmp_path), {})
+        assert (await bridge.reload()).errors == ("the settings did not come from a file",)
+        await bridge.stop()

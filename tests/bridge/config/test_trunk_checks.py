@@ -42,6 +42,8 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         ("host = '192.0.2.300'", 1, "host: `192.0.2.300` is neither a name nor an address"),
         ("proxy = 'p.example'", 1, "proxy: must begin with sip: or sips:"),
         ("host = 'p.example'\ntransport = 'tls'", 2, "transport: TLS is off: set sip.tls_port"),
+        ("proxy = 'sips:p.example'", 1, "proxy: TLS is off: set sip.tls_port"),
+        ("host = 'p.example'\nproxy = 'sip:p.example;lr;transport=tls'", 2, "proxy: TLS is off: set sip.tls_port"),
         ("codecs = ['PCMU', 'PCMU']", 1, "codecs: names a codec twice"),
         ("price_per_minute = '1,5'", 1, "price_per_minute: `1,5` is no decimal number, e.g. `0.0080`"),
         ("price_per_minute = '-1'", 1, "price_per_minute: `-1` is no price"),

@@ -146,11 +146,17 @@ class TestCalls:
             health.on_call(call(now, failed=now % 2 == 0, answered=now % 2 == 1))
         assert health.breaker.refusal(10.0) == "5 of the last 10 calls failed"
 
-    def test_nobody_ever_answers(self) -> None:
+    def test_nobody_is_ever_reached(self) -> None:
         health = peer()
         for now in range(30):
-            health.on_call(call(now, delay_ms=900))
-        assert health.breaker.refusal(30.0) == "none of the last 30 calls was answered"
+            health.on_call(call(now))
+        assert health.breaker.refusal(30.0) == "none of the last 30 calls has reached anybody"
+
+    def test_nobody_at_home_is_nobodys_fault(self) -> None:
+        health = peer()
+        for now in range(60):
+            health.on_call(CallResult(now, answered=False, failed=False, delay_ms=900 * (now % 2) - 1, is_busy=True))
+        assert health.breaker.refusal(60.0) == ""
 
     def test_what_opened_it_does_not_open_it_again_after_the_trial(self) -> None:
         health = peer()

@@ -10,6 +10,7 @@ from bridge.calls.trunks import TrunkOutcome
 from bridge.config import TrunkSection
 from bridge.routing.breaker import State
 from bridge.routing.health import Registered
+from bridge.routing.ranking import CallFacts, rank
 from bridge.trunks.lookup import Answer, Found
 from bridge.trunks.partner import News, Partner
 from sip import messages as sip
@@ -73,6 +74,15 @@ class TestLookUps:
         assert [news.kind for news in one.take_news()] == ["lookup-failed"]
         one.on_answer(Answer((Found(A),), 60.0), 200.0)
         assert one.take_news() == [News("lookup-ok", "p.example is found again")]
+
+    def test_while_it_is_not_found_it_carries_nothing_and_says_why(self) -> None:
+        one = partner()
+        facts = one.facts(0.0)
+        assert (facts.refusal, facts.may_be_last_resort) == ("p.example is being looked up", False)
+        one.on_look_up_failed("p.example: no answer for A: no name server answers", 1.0)
+        assert one.facts(1.0).refusal == "p.example: no answer for A: no name server answers"
+        ranking = rank(CallFacts(call="c"), [one.facts(1.0)])
+        assert (ranking.choices, ranking.is_carried) == ((), True)  # not now: another thing than never
 
     def test_an_address_is_never_looked_up_again_and_no_host_never(self) -> None:
         one = partner(host="192.0.2.1:5070")
