@@ -6,7 +6,7 @@
 
 Two of them: `PlainStep` in Python, for which no packet is ordinary, and the compiled one (media/native/step.c), which
 does for the ordinary ones what NearEnd, Uplink, Playout and Pacer would do, in their own slots. The Python path is the
-reference; a worker runs the same without the compiled step, for twice the CPU time.
+reference; a worker runs the same without the compiled step, for one and a half times the CPU time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The far end as a WebSocket: carries frames between a call and its platform's dialect, decides nothing.
 
-picows is the shell (a C parser and masker on the loop's own transport): one 320-byte send costs 10 us against 32 us
-with `websockets`' asyncio client.
+picows is the shell (a C parser and masker on the loop's own transport). On the finished path in Python, at 20 calls, a
+call costs 0.47 % of a core with it, 0.62 with `websockets`' pure protocol in a protocol of our own, and 0.75 with its
+asyncio client (`puente bench path`).
 """
 
 from __future__ import annotations
