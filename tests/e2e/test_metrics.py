@@ -142,7 +142,7 @@ async def test_the_calls_are_shown_to_who_has_the_token_alone(web: httpx.AsyncCl
         assert (await web.get(path)).status_code == 401
         assert (await web.get(path, headers={"Authorization": "Bearer guess"})).status_code == 401
     missing = await web.get("/v1/calls/abc", headers={"Authorization": f"Bearer {API_KEY}"})
-    assert (missing.status_code, missing.json()) == (404, {"error": "no such call stands"})
+    assert (missing.status_code, missing.json()) == (404, {"error": "there is no such call"})
 
 
 async def test_health_follows_the_workers(house: Rig, web: httpx.AsyncClient) -> None:
