@@ -12,7 +12,7 @@ somebody to hear it. Early media (183 with SDP) is recorded, and heard by a far 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
@@ -109,6 +109,7 @@ class OutboundSession(MovableSession):
         self._hush()
         self.near = NearSide(way.codecs or settings.codecs, way.public_host or settings.public_host, way.srtp)
         self.near.on_port(*self._port)
+        self.settings = replace(settings, allow_refer=way.allow_refer)
         record = self.record
         record.caller = self.order.caller or way.from_user
         record.trunk, record.region, record.source, record.sip_call_id = way.trunk, way.region, way.address, ""

@@ -56,6 +56,8 @@ class Way:
     "Written into our SDP. Empty: that of the call's settings."
     ring_timeout_ms: int = 0
     "How long it may ring over this trunk, unless whoever asked for the call has said so. 0: as the settings say."
+    allow_refer: bool = True
+    "It may ask us to transfer the call."
     because: tuple[str, ...] = ()
     "Why this one and at this place: `prefix +52`, `primary`, `0.0080 USD/min`."
 

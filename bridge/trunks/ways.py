@@ -52,6 +52,7 @@ def way(choice: Choice, trunk: TrunkSection, wanted: Wanted, number: Number | No
         srtp=trunk.srtp,
         public_host=trunk.public_host,
         ring_timeout_ms=trunk.ring_timeout_ms,
+        allow_refer=trunk.allow_refer,
         because=choice.because,
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.calls.hunt import Candidate
 from bridge.calls.inbound import InboundSession
-from bridge.calls.session import State
+from bridge.calls.outbound import Order, OutboundSession
+from bridge.calls.session import CallSettings, State
 from bridge.calls.trunks import Way
 from bridge.calls.words import (
     Arm,
@@ -26,7 +28,7 @@ from bridge.calls.words import (
 from bridge.errors import Blame, End
 from media import wire
 from sip import messages as sip
-from tests.fakes import CALL, OFFER, Drive, brief, end_of, ended, incoming, offer, talking
+from tests.fakes import CALL, OFFER, STARTED_AT, Drive, brief, end_of, ended, incoming, offer, opened, talking
 
 TO = "sip:+4930222@192.0.2.9"
 WAY = Way(uri=TO, trunk="local")
@@ -241,3 +243,16 @@ def test_a_session_that_was_not_refreshed_says_so() -> None:
     call = talking()
     call.feed(ended(status=408, reason="No session refresh received.", by="error"))
     assert end_of(call) == ("upstream_error", "session-expired", 0)
+
+
+@pytest.mark.parametrize(("allowed", "status"), [(True, 202), (False, 603)])
+def test_of_a_call_that_we_placed_the_trunk_decides_that_carries_it(allowed: bool, status: int) -> None:
+    order = Order(
+        to="+4930222", ways=(Way(uri=TO, trunk="local", allow_refer=allowed),), candidates=(Candidate("one"),)
+    )
+    session = OutboundSession(CALL, order, CallSettings(), 0.0, STARTED_AT)
+    call = Drive(session, session.start(0.0))
+    call.feed(opened(), TrunkTaken(0), sip.Answered(call=CALL, sdp=OFFER))
+    assert sip.AnswerRefer(call=CALL, status=status) in [
+        one.message for one in call.feed(sip.Referred(call=CALL, to_uri=TO)) if isinstance(one, ToSip)
+    ]

@@ -29,6 +29,7 @@ def test_everything_the_trunk_wants() -> None:
         srtp="required",
         public_host="198.51.100.1",
         ring_timeout_ms=30000,
+        allow_refer=False,
         domain="us.example",
         caller_id=CallerIdSection(name="Parcels", header="both"),
     )
@@ -44,6 +45,7 @@ def test_everything_the_trunk_wants() -> None:
         srtp="required",
         public_host="198.51.100.1",
         ring_timeout_ms=30000,
+        allow_refer=False,
         because=("prefix +52", "primary"),
     )
 
