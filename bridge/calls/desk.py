@@ -136,14 +136,12 @@ class Desk:
                 log.info("= line up: udp %s, tcp %s", event.udp_port, event.tcp_port)
             case sip.StartFailed():
                 log.error("! line did not come up: %s", event.why)
-            case sip.Registration():
-                self._on_registration(event)
             case sip.Dropped():
                 log.warning("! dropped %d x %s from %s: %s", event.count, event.method, event.source, event.why)
             case sip.RefusedByStack():
                 log.warning("! refused by the SIP stack: %s from %s: %s", event.status, event.source, event.why)
-            case sip.Pong() | sip.Probed() | sip.TrunksSet():
-                pass
+            case sip.Registration() | sip.Probed() | sip.TrunksSet() | sip.Pong():
+                pass  # the keeper of the trunks tells what is news of them
             case _:
                 if isinstance(event, sip.Ended):
                     self._legs.over(event.call)
@@ -381,11 +379,6 @@ class Desk:
 
     def _log_out(self, session: Session, message: sip.Command | wire.Command) -> None:
         log.info("> %s", describe(message), extra={"call": session.call})
-
-    @staticmethod
-    def _on_registration(event: sip.Registration) -> None:
-        arrow, level = ("=", logging.INFO) if event.state == "registered" else ("!", logging.WARNING)
-        log.log(level, "%s trunk %s is %s: %s %s", arrow, event.trunk, event.state, event.status, event.reason)
 
 
 def new_call() -> str:

@@ -296,11 +296,7 @@ class TrunkKeeper:
 
     def troubles(self) -> list[str]:
         """A sentence for each trunk that carries no calls just now."""
-        return [
-            f"trunk {one.name} is down: {one.health.breaker.because}"
-            for one in self._partners.values()
-            if one.health.breaker.state is State.OPEN
-        ]
+        return [f"trunk {one.name} is down: {why}" for one in self._partners.values() if (why := one.why_down())]
 
     # --- the shell's own work ---
 

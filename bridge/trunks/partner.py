@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bridge.calls.trunks import TrunkOutcome
 from bridge.config import TrunkSection
+from bridge.routing.breaker import State
 from bridge.routing.health import CallResult, TrunkHealth
 from bridge.routing.limits import Limiter
 from bridge.routing.numbers import Number, carries
@@ -247,6 +248,11 @@ class Partner:
             max_calls=section.max_calls,
             targets=self._target_facts(),
         )
+
+    def why_down(self) -> str:
+        """Why no call goes over it just now, limits apart; empty when one may, on trial perhaps."""
+        breaker = self.health.breaker
+        return breaker.because if breaker.state is State.OPEN else self._not_found()
 
     def _not_found(self) -> str:
         """Why there is no address to call though there should be one."""

@@ -71,7 +71,7 @@ class TrunkState(msgspec.Struct, frozen=True, kw_only=True):
 
 def state_of(partner: Partner, now: float) -> TrunkState:
     section, health = partner.section, partner.health
-    breaker, figures = health.breaker, health.figures(now)
+    breaker, figures, why_down = health.breaker, health.figures(now), partner.why_down()
     trial_at = breaker.next_look() if breaker.state is State.OPEN else None
     return TrunkState(
         name=section.name,
@@ -81,8 +81,8 @@ def state_of(partner: Partner, now: float) -> TrunkState:
         prefixes=section.prefixes,
         role=section.role,
         order=section.order,
-        state=breaker.state.value,
-        because=breaker.because,
+        state=State.OPEN.value if why_down else breaker.state.value,
+        because=why_down or breaker.because,
         trial_in_s=round(max(0.0, trial_at - now), 1) if trial_at is not None else None,
         openings=breaker.openings,
         registration=health.registration,

@@ -262,7 +262,6 @@ class TestRegistration:
         )
         await rig.keeper.stop()
 
-
     async def test_a_registrar_that_lives_again_is_asked_again(self) -> None:
         rig = Rig(TrunkSection(name="reg", kind="register", registrar="sip:192.0.2.1", username="acc")).up()
         rig.pass_time(4.0, A)

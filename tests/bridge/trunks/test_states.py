@@ -99,6 +99,15 @@ def test_one_that_is_down_says_why_and_when() -> None:
     assert state.because == "3 calls in a row failed, the last one: 503 Overloaded"
 
 
+def test_one_that_is_not_found_is_down_too() -> None:
+    one = Partner(TrunkSection(name="p", host="p.example"), 0.0)
+    assert (state_of(one, 0.0).state, state_of(one, 0.0).because) == ("down", "p.example is being looked up")
+    one.on_look_up_failed("p.example: no answer", 1.0)
+    assert state_of(one, 1.0).because == "p.example: no answer"
+    one.on_answer(Answer((Found(A),), 60.0), 2.0)
+    assert (state_of(one, 2.0).state, state_of(one, 2.0).because) == ("up", "")
+
+
 def test_one_that_takes_calls_in_only() -> None:
     state = state_of(Partner(TrunkSection(name="in", sources=("192.0.2.1",)), 0.0), 1.0)
     assert (state.state, state.targets, state.look_up, state.answer_ratio) == ("up", (), "", None)
