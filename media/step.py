@@ -64,7 +64,7 @@ class Step(Protocol):
     """What a call holds. The attributes say what is joined now; None: nothing, or not for the short way."""
 
     far: FarEnd | None
-    "Whose `direct` takes the caller's audio."
+    "Whose `direct` takes the caller's audio. None: it is gone or not there yet, and `attend` is asked once in a frame."
     tap: Callable[[bytes], None] | None
     "Told the caller's audio (for the recording)."
     playout: Playout | None

@@ -433,11 +433,12 @@ static int may_pass(Step *self, double now)
 }
 
 /* Is there anything to be looked after, beside the frame? What the Python path asks once in a frame, as far as it is
- * not known to be nothing: reports that are due, silence to be filled in, a caller who has fallen silent. */
+ * not known to be nothing: reports that are due, silence to be filled in, a caller who has fallen silent, and the end
+ * of an agent's last words when there is no far end any more. */
 static int must_attend(Step *self, double now)
 {
     PyObject *uplink = self->uplink;
-    return now >= self->attend_at || now - REAL(self->near, near___last_heard) > HOLD_OFF_MS / 1000
+    return self->far == Py_None || now >= self->attend_at || now - REAL(self->near, near___last_heard) > HOLD_OFF_MS / 1000
            || WHOLE(uplink, uplink___filling) != 0
            || (double)behind(uplink, now) * 1000 >= HOLD_OFF_MS * REAL(uplink, uplink___rate_hz);
 }

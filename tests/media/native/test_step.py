@@ -292,3 +292,21 @@ def test_silence_and_what_was_sent_ahead_leave_by_the_short_way(encoding: str) -
     assert twins.calls[0].ticked >= 95
     for call in twins.calls:
         call.close()
+
+
+def test_after_the_far_ends_end_every_frame_is_attended_to(encoding: str) -> None:
+    """When the last of its words has left, the caller is hung up: not at some later time."""
+    twins = Twins(encoding, sends_ahead=True)
+    twins.receive(caller_packet(1, 160, LOUD))
+    twins.until(START + 0.1)
+    twins.each("hear", twins.calls[0].transcoder.up(LOUD) * 10)
+    compiled, plain = twins.calls
+    compiled.step.far = None
+    compiled.attended.clear()
+    plain.attended.clear()
+    twins.until(START + 0.5)
+    assert compiled.attended == plain.attended
+    assert len(compiled.attended) >= 19
+    assert compiled.ticked > 0
+    for call in twins.calls:
+        call.close()
