@@ -44,6 +44,7 @@ ONE_WAY_AFTER_S = 6.0
 TRUNKS_SET_S = 3.0
 MOST_WAYS = 16
 "Nobody tries more for one call."
+STATES = {"up", "down", "half-open", "registered", "refused", "unreachable", "unregistered"}
 TROUBLE = {"down", "refused", "unreachable", "target-down", "lookup-failed", "problem"}
 
 
@@ -373,8 +374,9 @@ class TrunkKeeper:
         is_trouble = kind in TROUBLE
         log.log(
             logging.WARNING if is_trouble else logging.INFO,
-            *("%s trunk %s: %s%s%s", "!" if is_trouble else "=", trunk, kind),
-            *(f" {target}" if target else "", f": {detail}" if detail else ""),
+            *("%s trunk %s%s%s%s%s", "!" if is_trouble else "=", trunk),
+            *(" is " if kind in STATES else ": ", kind),
+            *(f": {detail}" if detail else "", f" ({target})" if target else ""),
         )
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._tell(TrunkEvent(at=at, trunk=trunk, kind=kind, detail=detail, target=target, status=status))
