@@ -18,7 +18,7 @@ PIP := -m pip --quiet --quiet --no-input --disable-pip-version-check
 
 # What the run needs, and what only the tests need: SIPp, a second SIP implementation, a proxy in front, a database.
 BUILD_PACKAGES := build-essential make swig libssl-dev
-TEST_PACKAGES := sip-tester baresip kamailio openssl postgresql
+TEST_PACKAGES := sip-tester baresip kamailio kamailio-tls-modules openssl postgresql
 # Third-party clients that prove the simulators faithful. Pinned: they are the yardstick. Never imported by Puente.
 INTEROP_PACKAGES := livekit-plugins-ultravox==1.8.9 pipecat-ai==1.14.0 vapi-server-sdk==3.0.0
 

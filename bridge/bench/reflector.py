@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from bridge.bench.siptext import Message, NotSip, parse, pcmu, response, uri_of
+from bridge.bench.siptext import Message, NotSip, g711, parse, response, uri_of
 
 HOST = "127.0.0.1"
 
@@ -47,7 +47,7 @@ class Answers:
     def invite(self, message: Message, rtp_port: int) -> bytes:
         host, port = self.local
         contact = ("contact", f"<sip:reflector@{host}:{port}>")
-        answer = response(message, 200, "OK", [contact], pcmu(host, rtp_port), self.tag)
+        answer = response(message, 200, "OK", [contact], g711(host, rtp_port), self.tag)
         self._answers[message.first("call-id")] = answer
         return answer
 

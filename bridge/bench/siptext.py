@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 CRLF = "\r\n"
@@ -110,20 +110,30 @@ def uri_of(value: str) -> str:
 # --- SDP ------------------------------------------------------------------------------------------------------------
 
 
-def pcmu(host: str, port: int) -> str:
-    """An offer or answer with PCMU in 20 ms packets and nothing else."""
+G711 = {0: "PCMU/8000", 8: "PCMA/8000"}
+"By payload type (RFC 3551, 6)."
+
+
+def g711(host: str, port: int, types: Sequence[int] = (0,)) -> str:
+    """An offer or answer with PCMU, PCMA or both in 20 ms packets and nothing else."""
     lines = (
         "v=0",
         f"o=- {port} 1 IN IP4 {host}",
         "s=-",
         f"c=IN IP4 {host}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP 0",
-        "a=rtpmap:0 PCMU/8000",
+        f"m=audio {port} RTP/AVP {' '.join(map(str, types))}",
+        *(f"a=rtpmap:{one} {G711[one]}" for one in types),
         "a=ptime:20",
         "a=sendrecv",
     )
     return CRLF.join(lines) + CRLF
+
+
+def offered_g711(sdp: str) -> list[int]:
+    """Payload types of the first audio stream that we know, in its order."""
+    line = next((line for line in sdp.splitlines() if line.startswith("m=audio ")), "")
+    return [int(word) for word in line.split()[3:] if word.isdigit() and int(word) in G711]
 
 
 def audio_address(sdp: str) -> tuple[str, int] | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from enum import Enum, auto
 
-from bridge.bench.siptext import Header, Message, audio_address, pcmu, request, response, uri_of
+from bridge.bench.siptext import Header, Message, audio_address, g711, request, response, uri_of
 
 T1_S = 0.5
 T2_S = 4.0
@@ -38,7 +38,10 @@ OVER = frozenset({State.REFUSED, State.ENDED})
 class Uac:
     """One outbound call. `place`, `receive`, `poll` and `hang_up` return what is to be sent."""
 
-    def __init__(self, target: str, local: tuple[str, int], rtp_port: int, name: str = "load") -> None:
+    def __init__(
+        self, target: str, local: tuple[str, int], rtp_port: int, name: str = "load", types: tuple[int, ...] = (0,)
+    ) -> None:
+        """`types`: payload types that are offered."""
         self.state = State.CALLING
         self.status = 0
         "The final status of the INVITE; 408 is ours, when nobody answered."
@@ -48,7 +51,7 @@ class Uac:
         "The other side hung up, or its answer was of no use."
         self.call_id = f"{secrets.token_hex(8)}@{local[0]}"
         self._target = self._remote = target
-        self._local, self._rtp_port = local, rtp_port
+        self._local, self._rtp_port, self._types = local, rtp_port, types
         self._from = f"<sip:{name}@{local[0]}:{local[1]}>;tag={secrets.token_hex(4)}"
         self._to = f"<{target}>"
         self._branch = _branch()
@@ -65,7 +68,7 @@ class Uac:
 
     def place(self, now: float) -> list[bytes]:
         self.placed_at = now
-        sdp = pcmu(self._local[0], self._rtp_port)
+        sdp = g711(self._local[0], self._rtp_port, self._types)
         return self._start("INVITE", self._request("INVITE", 1, self._branch, sdp), now, GIVE_UP_S)
 
     def hang_up(self, now: float) -> list[bytes]:

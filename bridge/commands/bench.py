@@ -28,7 +28,10 @@ from bridge.bench import (
     stall,
     stall_page,
     table,
+    trunks,
+    trunks_page,
 )
+from bridge.bench.failover.cases import CASES
 from bridge.bench.marks import CALLS
 from bridge.bench.pages import Say
 from bridge.bench.probing import MOST_SECONDS
@@ -104,6 +107,10 @@ def _path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_number, metavar="N", help="how often each variant's turn comes (default: 5)")
 
 
+def _trunks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--case", type=_cases, metavar="NAME,...", help=f"of {', '.join(CASES)} (default: all)")
+
+
 def _platform(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--platform", choices=("ultravox", "vapi"), help="its wire protocol (default: ultravox)")
 
@@ -167,6 +174,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         markdown=codecs_page.markdown,
         draw=codecs_page.draw,
     ),
+    "trunks": Benchmark(
+        help="partners fail while calls stand, come in and go out",
+        whole=trunks.Options(),
+        quick=trunks.QUICK,
+        arguments=_trunks,
+        measure=trunks.measure,
+        markdown=trunks_page.markdown,
+        draw=trunks_page.draw,
+    ),
     "path": Benchmark(
         help="what a call costs on the finished path, with one part exchanged at a time",
         whole=path.Options(),
@@ -227,7 +243,15 @@ async def _measure(one: Benchmark, options: Any) -> Any:
     return await one.measure(options, lambda line: print(line, flush=True))
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- words and numbers ------------------------------------------------------------------------------------------------
+
+
+def _cases(text: str) -> tuple[str, ...]:
+    """`killed,slow`"""
+    names = tuple(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in CASES]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(CASES)}")
+    return names
 
 
 def _number_to(most: int) -> Callable[[str], int]:

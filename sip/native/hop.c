@@ -41,6 +41,9 @@ pj_status_t puente_hop_start(pjsip_endpoint *endpt)
 {
     /* The transport of a trunk is what its settings say: no other is tried because a request is long. */
     pjsip_cfg()->endpt.disable_tcp_switch = PJ_TRUE;
+    /* A partner's proxy calls our sips Contact and is called over TLS, while the gateways behind it say sip: 480 to
+     * that (RFC 5630, 6.2) would cost a call and secure nothing. */
+    pjsip_cfg()->endpt.disable_secure_dlg_check = PJ_TRUE;
     return hops.id < 0 ? pjsip_endpt_register_module(endpt, &hops) : PJ_SUCCESS;
 }
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.bench.siptext import Message, NotSip, audio_address, parse, pcmu, request, response, uri_of
+from bridge.bench.siptext import Message, NotSip, audio_address, g711, parse, request, response, uri_of
 
 RINGING = (
     b"SIP/2.0 180 Ringing\r\nv: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP 10.0.0.1\r\n"
@@ -93,7 +93,7 @@ def test_uri_of(value: str, uri: str) -> None:
 
 
 def test_our_own_offer_is_understood() -> None:
-    assert audio_address(pcmu("127.0.0.1", 4000)) == ("127.0.0.1", 4000)
+    assert audio_address(g711("127.0.0.1", 4000)) == ("127.0.0.1", 4000)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.bench.siptext import Message, parse, pcmu, response
+from bridge.bench.siptext import Message, g711, parse, response
 from bridge.bench.uac import State, Uac
 
 LOCAL = ("127.0.0.1", 4060)
@@ -26,14 +26,14 @@ class Line:
         return [parse(message) for message in self.uac.receive(parse(data), now)]
 
     def up(self) -> Message:
-        (ack,) = self.answer(200, sdp=pcmu("127.0.0.9", 9000))
+        (ack,) = self.answer(200, sdp=g711("127.0.0.9", 9000))
         return ack
 
 
 def test_the_invite() -> None:
     line = Line()
     assert (line.invite.method, line.invite.uri) == ("INVITE", "sip:bench@127.0.0.1:5060")
-    assert line.invite.body == pcmu("127.0.0.1", 4000)
+    assert line.invite.body == g711("127.0.0.1", 4000)
     assert line.invite.cseq == (1, "INVITE")
     assert repr(line.uac) == f"<Uac {line.uac.call_id[:6]} CALLING ->"
 

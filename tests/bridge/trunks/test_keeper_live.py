@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bridge.bench.failover.names import NameServer
 from bridge.calls.lines import SipLine
 from bridge.calls.trunks import Wanted
 from bridge.config import TrunkSection
@@ -16,7 +17,6 @@ from bridge.trunks.keeper import TrunkKeeper
 from bridge.trunks.lookup import Names
 from sip import messages as sip
 from tests.helpers.farside import FarSide
-from tests.helpers.nameserver import NameServer
 from tests.helpers.workerbench import until
 
 MX = Wanted(number="+525512345678", country="MX")

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bridge.bench.failover.names import NameServer
 from bridge.trunks.lookup import MOST_TTL_S, Answer, Found, LookUpFailed, Names, Told
 from bridge.trunks.places import Place
 from sip.options import Target
-from tests.helpers.nameserver import NameServer
 
 P = "p.example"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bridge.bench.failover.authority import LabCA, Pair
 from sip import messages as m
-from tests.helpers.labca import LabCA, Pair
 from tests.helpers.registrar import grant, registering, target
 from tests.helpers.sippeer import SipPeer, sdp
 from tests.helpers.sipprocess import LOOPBACK, OFFER, SipProcess, answered, remote_hang_up
