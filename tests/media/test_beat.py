@@ -152,7 +152,7 @@ def test_a_beat_that_was_stopped_is_silent() -> None:
 
 
 def test_early_ticks_alone_tell_nothing_of_what_stands() -> None:
-    """Until its time there may be more behind a frame that leaves early: only ticks that were due have seen the queue."""
+    """Until its time more may come behind a frame that leaves early: only ticks that were due have seen the queue."""
     playout = Playout(PCMU, 20, sends_ahead=False)
     for number in range(100):
         playout.push(FRAME * 2, START + number * 0.02)
