@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bridge.bench import bargein, beside, capacity, codecs, kernel, latency, region, stall
+from bridge.bench import bargein, beside, capacity, codecs, kernel, latency, region, stall, trunks
 from bridge.bench.results import Results
 from bridge.commands import bench
 from bridge.commands.bench import BENCHMARKS
@@ -47,6 +47,8 @@ def without_baresip(monkeypatch: pytest.MonkeyPatch) -> None:
         ("stall --quick --platform vapi", replace(stall.QUICK, platform="vapi")),
         ("stall --repeats 2 --out here", stall.Options(repeats=2, out=Path("here"))),
         ("codecs --frames 50", codecs.Options(frames=50)),
+        ("trunks --case killed,moved,killed", trunks.Options(case=("killed", "moved"))),
+        ("trunks --quick --case slow", replace(trunks.QUICK, case=("slow",))),
     ],
 )
 def test_what_the_options_ask_for(words: str, options: object) -> None:
@@ -109,6 +111,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Capt
         "stall --repeats 0",
         "capacity --platform retell",
         "codecs --frames 0",
+        "trunks --case killed,drowned",
     ],
 )
 def test_nonsense_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
