@@ -56,6 +56,7 @@ async def test_shows_its_certificate(tmp_path: Path) -> None:
         shown = writer.get_extra_info("peercert")
         assert shown["subjectAltName"] == (("DNS", "p.lab"),)
         writer.close()
+        await writer.wait_closed()
 
 
 async def test_one_that_does_not_start_is_trouble(tmp_path: Path) -> None:
