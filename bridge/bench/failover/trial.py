@@ -197,17 +197,17 @@ class StateWatch:
     def __init__(self, house: House, region: str) -> None:
         self._house, self._region = house, region
         self._seen: list[tuple[float, StateSeen]] = []
-        self._now: dict[str, tuple[str, str]] = {}
+        self._now: dict[str, tuple[str, str, str]] = {}
 
     def state_of(self, trunk: str) -> str:
-        return self._now.get(trunk, ("", ""))[0]
+        return self._now.get(trunk, ("", "", ""))[0]
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             with suppress(httpx.HTTPError):
                 for one in await self._house.states():
-                    words = one.state, one.registration
+                    words = one.state, one.registration, one.because
                     if one.region == self._region and self._now.get(one.name) != words:
                         self._now[one.name] = words
                         self._note(one.name, one.state, one.registration, one.because)
