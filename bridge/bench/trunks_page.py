@@ -34,7 +34,7 @@ NOTE = (
     f"included (goal {GOAL_S:g}); slowest set-up: of any outbound call placed from then on. A call is lost when nobody "
     "ever answered it. Standing calls survive when audio still flows both ways at the end; the gap is between two of "
     "the bridge's packets. Again: from the repair to the first of the calls that all went over the primary. A switch "
-    "is a change of machine between two outbound calls: two are ideal."
+    "is a change of machine between two outbound calls, those placed during a trial apart: two are ideal."
 )
 STATES = {"up": "#cfe8d5", "half-open": "#f6e3b4", "down": "#f3c6c6"}
 HOME, ELSEWHERE, LOST = pages.COLOURS[0], pages.COLOURS[2], pages.COLOURS[3]

@@ -198,6 +198,9 @@ class Partner:
     def on_outcome(self, outcome: TrunkOutcome, now: float) -> None:
         self.outcomes[outcome.outcome or "failed"] += 1
         failed = outcome.counts_against_trunk
+        if failed and outcome.target and self.targets and outcome.target not in self.targets:
+            self.health.breaker.on_trial_over()  # called where the partner is no more: says nothing of where it is
+            return
         delay_ms = outcome.post_dial_delay_ms
         is_busy = outcome.outcome in ("busy", "declined")
         result = CallResult(now, outcome.outcome == "answered", failed, delay_ms, is_busy)

@@ -96,6 +96,14 @@ def test_calls_come_in_over_all_of_them_at_once(seen: Seen, name: str) -> None:
     assert [call.via for call in seen.first[name]] == [PRIMARY, BACKUP]
 
 
+def story(report: CaseReport) -> str:
+    """For a person who wants to know why."""
+    primary = trunk_name(report.name, PRIMARY)
+    calls = [(call.placed_s, call.via, call.tried) for call in report.calls if call.direction == "outbound"]
+    states = [(one.at_s, one.state, one.because) for one in report.states if one.trunk == primary]
+    return f"{sorted(calls)}\n{states}"
+
+
 # --- each failure ---------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +136,7 @@ def test_calls_return_and_do_not_flap(seen: Seen, name: str) -> None:
     report = seen.reports[name]
     assert report.outbound_back_s is not None
     assert report.inbound_back_s is not None
-    assert report.switches <= MOST_SWITCHES
+    assert report.switches <= MOST_SWITCHES, story(report)
     states = [one.state for one in report.states if one.trunk == trunk_name(name, PRIMARY)]
     assert states[-1] == "up"
 

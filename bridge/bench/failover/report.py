@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -11,6 +12,8 @@ FAILED = "primary"
 "The machine, until it is repaired."
 GOAL_S = 5.0
 "Until new calls work over the backup, detection included."
+LOOK_S = 0.2
+"So late may a state have been seen."
 MOST_SWITCHES = 2
 "Away, and back."
 
@@ -71,7 +74,7 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     "From the repair to the first of the calls that all went over the primary again."
     inbound_back_s: float | None = None
     switches: int = 0
-    "From one machine to another between two outbound calls, one placed after the other."
+    "From one machine to another between two outbound calls, one placed after the other, trials apart."
     missed: tuple[str, ...] = ()
     "Goals, in sentences."
     trouble: str = ""
@@ -92,7 +95,7 @@ def judged(seen: CaseReport) -> CaseReport:
         longest_gap_ms=max((one.longest_gap_ms for one in seen.standing), default=0.0),
         outbound_back_s=_back(outbound, seen),
         inbound_back_s=_first_home((call for call in new if call.direction == "inbound"), seen),
-        switches=_switches(outbound),
+        switches=_switches([call for call in outbound if not _is_on_trial(call.placed_s, seen)]),
     )
     return msgspec.structs.replace(report, missed=tuple(_missed(report)))
 
@@ -126,6 +129,16 @@ def _first_home(calls: Iterable[CallSeen], seen: CaseReport) -> float | None:
         call.placed_s - seen.repaired_s for call in calls if call.placed_s >= seen.repaired_s and call.via == seen.home
     ]
     return round(min(homes), 3) if homes else None
+
+
+def _is_on_trial(at_s: float, seen: CaseReport) -> bool:
+    """The primary takes one call at a time then: where the others go is no sign of flapping."""
+    states = [one for one in seen.states if one.trunk == f"{seen.name}-{FAILED}"]
+    ends = [*(one.at_s for one in states[1:]), math.inf]
+    return any(
+        one.state == "half-open" and one.at_s - LOOK_S <= at_s <= end_s
+        for one, end_s in zip(states, ends, strict=False)
+    )
 
 
 def _switches(outbound: Sequence[CallSeen]) -> int:

@@ -180,6 +180,15 @@ class TestProbes:
         one.on_outcome(outcome, 1.0)
         assert [probe.target for probe in one.due_probes(1.0)] == [B]
 
+    def test_calls_that_fail_where_it_is_no_more_say_nothing_of_where_it_is(self) -> None:
+        """They were under way when its name led elsewhere, and end one after the other."""
+        one = partner(A)
+        one.on_answer(Answer((Found(B),), 60.0), 1.0)
+        outcome = TrunkOutcome(trunk="p", target=A, outcome="failed", counts_against_trunk=True, detail="408")
+        for now in (2.0, 3.0, 4.0):
+            one.on_outcome(outcome, now)
+        assert (one.health.breaker.state, one.outcomes["failed"]) == (State.CLOSED, 3)
+
 
 class TestRegistration:
     def event(self, state: Registered, status: int, reason: str, retry_in_s: float = 0.0) -> sip.Registration:

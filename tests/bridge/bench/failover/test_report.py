@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bridge.bench.failover.report import CallSeen, CaseReport, judged
+from bridge.bench.failover.report import CallSeen, CaseReport, StateSeen, judged
 from tests.bridge.bench.failover.cases import GOOD, call, seen, stood
 
 
@@ -34,6 +34,15 @@ def test_all_goals_reached() -> None:
 )
 def test_a_goal_that_is_missed_is_said(calls: tuple[CallSeen, ...], missed: tuple[str, ...]) -> None:
     assert judged(seen(*calls)).missed == missed
+
+
+def test_where_calls_go_during_a_trial_is_no_switch() -> None:
+    half_open = StateSeen(at_s=11.6, trunk="killed-primary", state="half-open", registration="", because="")
+    up = StateSeen(at_s=14.5, trunk="killed-primary", state="up", registration="", because="")
+    calls = (*GOOD, call(14, "backup"), call(15, "primary"))
+    assert judged(seen(*calls)).switches == 4
+    on_trial = msgspec.structs.replace(seen(*calls), states=(*seen().states[:2], half_open, up))
+    assert judged(on_trial).switches == 2
 
 
 def test_a_standing_call_that_fell_silent() -> None:
