@@ -71,7 +71,8 @@ test: setup debian-test $(INTEROP)/.packages ## everything that is checked: ruff
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not soak"
+	# Whole calls mostly wait: two processes share the files, each file stays in one of them.
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile
 
 .PHONY: demo
 demo: setup ## one real call with speech on this machine: a report in the terminal, a WAV, a picture

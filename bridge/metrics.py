@@ -106,6 +106,7 @@ FAR_COUNTS = (
     _Count("flushed_ms", "puente_downlink_dropped_seconds", "Agents' audio dropped, by cause.", "barge-in"),
     _Count("overflow_ms", "puente_downlink_dropped_seconds", "Agents' audio dropped, by cause.", "overflow"),
     _Count("underruns", "puente_downlink_underruns", "Times a queue ran dry inside an utterance."),
+    _Count("marks", "puente_downlink_marks", "Marks of platforms that were answered."),
     _Count("trouble", "puente_platform_trouble", "Messages of platforms that we could not make sense of."),
 )
 

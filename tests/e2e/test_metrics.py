@@ -114,6 +114,7 @@ async def test_a_call_is_seen_while_it_stands_and_counted_when_it_is_over(house:
         "puente_downlink_audio_seconds_total": far.received_ms / 1000,
         "puente_downlink_played_seconds_total": far.played_ms / 1000,
         "puente_downlink_underruns_total": far.underruns,
+        "puente_downlink_marks_total": far.marks,
         "puente_platform_trouble_total": far.trouble,
         **counted("uplink", written.media.up_ms, found),
         **counted("downlink", written.media.down_ms, found),

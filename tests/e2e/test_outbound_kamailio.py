@@ -177,7 +177,7 @@ async def test_its_death_costs_the_calls_of_that_moment_a_second(lab: Lab) -> No
     first = await lab.record(await lab.call())
     assert (first.outcome, story(first)[-1]) == ("busy", ("backup", "busy"))
     await eventually(
-        lambda: [line for line in lab.house.log() if "trunk provider: down" in line], "the provider's death"
+        lambda: [line for line in lab.house.log() if "trunk provider is down" in line], "the provider's death"
     )
     before = len(lab.backup.invites)
     later = await lab.record(await lab.call())

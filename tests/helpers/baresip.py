@@ -248,11 +248,15 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def free_port(host: str) -> int:
-    """Free on TCP and UDP just now: baresip cannot tell which one it took, so it must be told."""
+    """Free on TCP and UDP just now, and the next one on TCP, which it takes for TLS.
+
+    baresip cannot tell which ones it took, so it must be told.
+    """
     with socket.create_server((host, 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         port: int = tcp.getsockname()[1]
         try:
             udp.bind((host, port))
+            socket.create_server((host, port + 1)).close()
         except OSError:
             return free_port(host)
     return port

@@ -31,6 +31,7 @@ def test_settings_of_the_bridge_under_test(kind: PlatformKind, encoding: str) ->
             }
         ],
         "routes": [{"platforms": ["echo"]}],
+        "records": {"url": ""},
         "log": {"level": "warning"},
     }
     assert first % 2 == 0
