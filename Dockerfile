@@ -38,7 +38,7 @@ USER puente
 WORKDIR /var/lib/puente
 VOLUME /var/lib/puente
 # SIP, and the RTP range of configs/example.toml.
-EXPOSE 5060/udp 5060/tcp 20000-21999/udp
+EXPOSE 5060/udp 5060/tcp 5061/tcp 20000-21999/udp
 # The control process replaces children that do not answer; what it cannot replace is missing here. SIP itself cannot be
 # asked: OPTIONS from an address that is no trunk gets no answer, by design. [.] keeps grep from finding itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
