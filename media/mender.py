@@ -1,7 +1,7 @@
 """One stream of one call, mended: what stands in where audio is missing, and how it goes on after it.
 
     lost        heard ~~~~ ~~~__ ___~ heard      the sound before it, fading; then the real one over its continuation
-    left out    heard ~.                          a barge-in, a queue that is empty: what would have come, faded at once
+    left out    heard ~.                          a queue that has ended: what would have come, faded at once
 
 So nothing clicks: there is no step that was not in the sound itself. Used both ways, for packets that the caller's line
 has lost and for a platform whose audio does not come in time. Pure.

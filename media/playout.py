@@ -10,8 +10,8 @@ stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEAR
 kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
 
 No edge clicks: where the queue runs dry inside an utterance the last sound goes on and fades (at once, if the platform
-has sent ahead: it has probably ended); where audio comes back it is joined to that; a barge-in fades what would have
-come, within the next tick's frame (media.mender).
+has sent ahead: it has probably ended); where audio comes back it is joined to that (media.mender). A barge-in alone is
+cut hard: the next tick's frame is silent from its first sample, unless the agent goes on with something else at once.
 
 Pure: encoded bytes and `now` in, frames out.
 """
@@ -64,10 +64,10 @@ class Playout:
         "_dip",
         "_dry_s",
         "_dry_since",
-        "_farewell",
         "_flushed_at",
         "_frame_bytes",
         "_frames",
+        "_interrupted",
         "_least",
         "_limit",
         "_low",
@@ -100,7 +100,7 @@ class Playout:
         self.sends_ahead = sends_ahead
         self._units = codec.units(codec.silence * (self._frame_bytes // codec.sample_bytes))
         self._mender = Mender(codec)
-        self._farewell = False
+        self._interrupted = False
         "A barge-in's: the next frame is the fading end of what was being said."
         self._frames: deque[tuple[bytes, float, float, bool]] = deque()
         """(frame, when its first byte arrived and when its last did, whether it was the first of its message and found
@@ -174,7 +174,7 @@ class Playout:
         heir._flushed_at = self._flushed_at
         heir._dry_since = self._dry_since
         if codec is self._codec:
-            heir._mender, heir._farewell = self._mender, self._farewell
+            heir._mender, heir._interrupted = self._mender, self._interrupted
         waiting = [(frame, arrived) for frame, arrived, _, _ in self._frames]
         if self._carry:
             waiting.append((self._carry, self._carry_at))
@@ -239,7 +239,7 @@ class Playout:
         """Barge-in: forget everything that is not on the wire. Returns how many ms that was."""
         dropped_ms = len(self._frames) * self._ptime_ms + len(self._carry) * self._ptime_ms // self._frame_bytes
         self._mender.leave_out(self._frames[0][0] if self._frames else self._carry)
-        self._farewell = True
+        self._interrupted = True
         self._frames.clear()
         self._carry = b""
         self._at_target()
@@ -285,7 +285,7 @@ class Playout:
         """What is heard from here on, joined to what was heard so far."""
         mender = self._mender
         if mender.is_open:
-            frame, self._farewell = mender.joined(frame), False
+            frame, self._interrupted = mender.joined(frame), False
         mender.before, mender.last = mender.last, frame
         return frame
 
@@ -295,11 +295,10 @@ class Playout:
         `is_steady`: the last frame came just in time, as if nothing was ever sent ahead; so the next one is only late.
         """
         mender = self._mender
-        if self._farewell:
-            self._farewell = False
-            frame = mender.end(self._units)
+        if self._interrupted:
+            self._interrupted = False
             mender.forget()
-            return frame
+            return None
         if self._dry_since is None:
             self._dry_since = now
         if self._carry and now - self._carry_at > 2 * self._ptime_ms / 1000:

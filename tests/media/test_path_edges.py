@@ -57,7 +57,7 @@ def test_an_agent_whose_audio_comes_late(faults: Faults, sends_ahead: bool, code
 @pytest.mark.parametrize("sends_ahead", [False, True])
 @pytest.mark.parametrize("after_s", [1.0, 1.0035, 1.0137])
 def test_an_agent_who_is_interrupted(after_s: float, sends_ahead: bool, codec: str) -> None:
-    """And speaks again, at once or later: silence comes within 5 ms of sound, and both edges are soft."""
+    """And speaks again, at once or later: the cut is the one hard edge, what follows begins softly."""
     for pause_s in (0.005, 0.4):
         call = SimCall(codec, sends_ahead=sends_ahead, clock_offset_s=0.005)
         call.platform_says(tone(HZ, TALK_S, call.rate_hz), ahead=sends_ahead)
@@ -70,7 +70,7 @@ def test_an_agent_who_is_interrupted(after_s: float, sends_ahead: bool, codec: s
         call.platform_says(answer, at_s=after_s + pause_s, ahead=sends_ahead)
         call.run(after_s + pause_s + 2.0)
         heard, rate_hz = call.heard_by_caller(), call.codec.line_rate_hz
-        assert clicks(heard, rate_hz) == []
+        assert all(after_s - 0.03 <= at_s <= after_s + 0.05 for at_s in clicks(heard, rate_hz))
         assert -0.03 <= sounding_s(heard, rate_hz) - (after_s + 1.0) <= SILENT_MS / 1000 + 0.04  # its end fades as well
 
 
