@@ -175,7 +175,7 @@ def test_the_running_stage_has_no_compiler_and_no_root() -> None:
     assert given("USER", run) == ["puente"]
     assert any("useradd" in line and "puente" in line for line in given("RUN", run))
     assert [name for name, _ in run].index("USER") > max(n for n, (name, _) in enumerate(run) if name == "RUN")
-    assert {*given("EXPOSE", run)[0].split()} == {"5060/udp", "5060/tcp", "20000-21999/udp"}
+    assert {*given("EXPOSE", run)[0].split()} == {"5060/udp", "5060/tcp", "5061/tcp", "20000-21999/udp"}
     assert len(given("HEALTHCHECK", run)) == 1
     # In exec form, so that SIGTERM reaches the bridge and not a shell.
     assert all(line.startswith("[") for line in given("ENTRYPOINT", run) + given("CMD", run))
