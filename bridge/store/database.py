@@ -6,11 +6,14 @@ translated here: nobody above sees SQLAlchemy's, and none of them shows a passwo
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,6 +33,9 @@ COMMAND_S = 10.0
 CONNECT_S = 5.0
 BUSY_S = 5
 "How long another process may hold SQLite's lock, somebody's shell for example."
+
+BUSY_AGAIN_S = 0.01
+"Where SQLite does not wait by itself."
 
 READS = (f"busy_timeout={BUSY_S * 1000}",)
 WRITES = (*READS, "journal_mode=WAL", "synchronous=FULL")
@@ -168,10 +174,7 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
 
     def connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver would begin by itself, and too late
-        cursor = connection.cursor()
-        for pragma in WRITES if writes else READS:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        connection.run_async(_set_wal if writes else _set_up)
 
     def begins(connection: sa.Connection) -> None:
         # The lock at once: a transaction that has read and then wants to write could be told that it is too late.
@@ -180,6 +183,26 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begins)
     return engine
+
+
+async def _set_up(connection: aiosqlite.Connection, pragmas: Sequence[str] = READS) -> None:
+    for pragma in pragmas:
+        await connection.execute(f"PRAGMA {pragma}")
+
+
+async def _set_wal(connection: aiosqlite.Connection) -> None:
+    """Of several who turn a new file to WAL at once SQLite tells some "locked", without waiting its busy time."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + BUSY_S
+    while True:
+        try:
+            await _set_up(connection, WRITES)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() >= until_s:
+                raise
+        else:
+            return
+        await asyncio.sleep(BUSY_AGAIN_S)
 
 
 def _make_private(address: Address) -> None:

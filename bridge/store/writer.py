@@ -117,8 +117,10 @@ class Writer:
 
     async def close(self) -> None:
         """Returns when all is on a disk, or cannot be and has been logged. Twice is once."""
-        self._stops_at_s = min(self._stops_at_s, asyncio.get_running_loop().time() + LAST_S)
-        self._wake.set()
+        if math.isinf(self._stops_at_s):
+            self._stops_at_s = asyncio.get_running_loop().time() + LAST_S
+            self._failures, self._again_at_s = 0, 0.0  # it may have come back since the last attempt
+            self._wake.set()
         if self._task is not None:
             await self._task
             self._task = None

@@ -77,9 +77,14 @@ class FakeSpool:
 
 @asynccontextmanager
 async def writing(
-    database: FakeDatabase, spool: FakeSpool, *, direct: bool = True, patience_s: float = SOON_S
+    database: FakeDatabase,
+    spool: FakeSpool,
+    *,
+    direct: bool = True,
+    patience_s: float = SOON_S,
+    again_s: float = 0.01,
 ) -> AsyncIterator[Writer]:
-    writer = Writer(database, lambda: spool, patience_s=patience_s, again_s=0.01, roll=lambda: 1.0)
+    writer = Writer(database, lambda: spool, patience_s=patience_s, again_s=again_s, roll=lambda: 1.0)
     writer.start()
     if direct:
         async with asyncio.timeout(SOON_S):
@@ -153,6 +158,16 @@ async def test_down_until_the_end_leaves_them_to_the_next_life(caplog: pytest.Lo
         writer.put(entry(3))
     assert spool.keys == ["1", "2", "3"]
     assert len(caplog.messages) == 1
+
+
+async def test_whoever_stops_asks_once_more_whenever_the_next_try_was_due() -> None:
+    database, spool = FakeDatabase(), FakeSpool()
+    async with writing(database, spool, again_s=3600) as writer:
+        database.fails = StoreDown("no")
+        await put(writer, 1, 2)
+        assert spool.keys == ["1", "2"]
+        database.fails = None
+    assert (database.taken, spool.lines) == (["1", "2"], [])
 
 
 async def test_nobody_waits_for_a_stuck_database(caplog: pytest.LogCaptureFixture) -> None:
