@@ -41,6 +41,7 @@ from bridge.platforms import PLATFORMS, Platform
 from bridge.platforms.adapters import Adapters
 from bridge.records import CallRecord, Cost, TrunkEvent
 from bridge.reload import Reloaded, merged, named
+from bridge.routing.breaker import State
 from bridge.store import Keeper, Store
 from bridge.trunks.figures import TrunkFigures
 from bridge.trunks.keeper import TrunkKeeper
@@ -166,6 +167,8 @@ class Bridge:
 
     def _on_trunk(self, event: TrunkEvent) -> None:
         self.store.event(event)
+        if event.kind == State.OPEN.value:
+            self.desk.on_trunk_down(event.trunk, event.detail)
 
     # --- reload ---
 

@@ -48,6 +48,7 @@ from bridge.calls.words import (
     ToWorker,
     TransferMode,
     TransferWanted,
+    TrunkDown,
     TrunkFull,
     TrunkTaken,
     WaysFound,
@@ -149,6 +150,14 @@ class Desk:
 
     def on_worker(self, call: str, event: wire.AnyEvent | WorkerLost) -> None:
         self._feed(call, event)
+
+    def on_trunk_down(self, trunk: str, why: str) -> None:
+        """A trunk has been found dead, perhaps by a call that is in the middle of its own step: those that are being
+        dialled over it hear of it next.
+        """
+        for session in self._sessions.values():
+            if session.record.trunk == trunk and session.state is State.RINGING:
+                self._feed_soon(session.call, TrunkDown(trunk, why))
 
     def dial(self, order: Order, settings: CallSettings, call: str = "") -> tuple[str, asyncio.Future[CallRecord]]:
         """Places a call, under a name that was given out already or a new one; the future has its record."""

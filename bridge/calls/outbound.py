@@ -31,6 +31,7 @@ from bridge.calls.words import (
     RingTimeout,
     SetupTimeout,
     TimeUp,
+    TrunkDown,
     TrunkFull,
     TrunkTaken,
 )
@@ -135,6 +136,9 @@ class OutboundSession(MovableSession):
 
     def on_setup_timeout(self, timeout: SetupTimeout) -> None:
         self._go_on(self.trunks.on_setup_timeout(timeout, self._now))
+
+    def on_trunk_down(self, down: TrunkDown) -> None:
+        self._go_on(self.trunks.on_trunk_down(down, self._now))
 
     def on_ring_timeout(self, timeout: RingTimeout) -> None:
         self._go_on(self.trunks.on_ring_timeout(self._now))
@@ -260,6 +264,7 @@ OutboundSession.TABLE = {
         wire.FarEvent: OutboundSession.on_far_event,
         TrunkTaken: OutboundSession.on_trunk_taken,
         TrunkFull: OutboundSession.on_trunk_full,
+        TrunkDown: OutboundSession.on_trunk_down,
         PlatformCreated: OutboundSession.on_created,
         PlatformRefused: OutboundSession.on_platform_refused,
         sip.Dialled: OutboundSession.on_dialled,

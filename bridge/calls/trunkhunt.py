@@ -5,7 +5,8 @@
               +----------+-----------+--> TAKING the next way, or FAILED
 
     TAKING     room on the trunk is asked for; a full one is passed over
-    DIALLING   INVITE sent; a trunk that says no 18x within the set-up time loses the call to the next, if there is one
+    DIALLING   INVITE sent; a trunk that says no 18x within the set-up time, or is found dead before, loses the call to
+               the next, if there is one
     RINGING    18x heard: from here on the callee decides, or the ring time-out
 
 The next way is for what is the partner's doing: 5xx and the like, silence, a dead transport. Never for busy, declined
@@ -22,7 +23,17 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from bridge.calls.trunks import TrunkOutcome, Way
-from bridge.calls.words import Arm, Command, RingTimeout, SetupTimeout, TakeTrunk, TellTrunks, ToSip, TrunkFull
+from bridge.calls.words import (
+    Arm,
+    Command,
+    RingTimeout,
+    SetupTimeout,
+    TakeTrunk,
+    TellTrunks,
+    ToSip,
+    TrunkDown,
+    TrunkFull,
+)
 from bridge.errors import Blame, End
 from bridge.records import Outcome, TrunkAttempt
 from bridge.routing import outcome as routing
@@ -184,9 +195,17 @@ class TrunkHunt:
         """Slow, or dead. The last one that is left is waited for as long as any callee may ring."""
         if self.stage is not Stage.DIALLING or timeout.attempt != self._number or not self._can_go_on:
             return []
-        why = f"no 18x within {self._setup_timeout_ms / 1000:g} s"
-        cancel = ToSip(sip.Hangup(call=self.leg, reason="slow trunk"))
-        return [cancel, *self._silent(why, now)]
+        return self._leave(f"no 18x within {self._setup_timeout_ms / 1000:g} s", now)
+
+    def on_trunk_down(self, down: TrunkDown, now: float) -> list[Command]:
+        """Others have found it dead: an INVITE that it has not said 18x to need not wait its time out."""
+        if self.stage is not Stage.DIALLING or self.way.trunk != down.trunk:
+            return []
+        here, self._turns = self._turns, [turn for turn in self._turns if turn.way.trunk != down.trunk]
+        if not self._can_go_on:  # nobody else carries it: then it is waited for, and its other addresses are tried
+            self._turns = here
+            return []
+        return self._leave(f"no 18x, and it is down: {down.why}", now)
 
     def on_ring_timeout(self, now: float) -> list[Command]:
         """The INVITE that still stands is for whoever asked to cancel."""
@@ -231,6 +250,10 @@ class TrunkHunt:
     def _failed(self, failure: Failure, now: float) -> list[Command]:
         self._failures.append(failure)
         return self._next(now)
+
+    def _leave(self, why: str, now: float) -> list[Command]:
+        cancel = ToSip(sip.Hangup(call=self.leg, reason="slow trunk"))
+        return [cancel, *self._silent(why, now)]
 
     def _silent(self, why: str, now: float) -> list[Command]:
         verdict = routing.SETUP_TIMEOUT

@@ -48,6 +48,14 @@ class TrunkFull:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkDown:
+    """This trunk has just been found dead; whose is it to say that is `bridge.trunks`."""
+
+    trunk: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """The media worker that carried this call has died; the audio is gone with it."""
 
@@ -160,6 +168,7 @@ Input = (
     | PlatformRefused
     | TrunkTaken
     | TrunkFull
+    | TrunkDown
     | WorkerLost
     | LineLost
     | Shutdown

@@ -321,6 +321,17 @@ class TestTrunks:
         assert [(one.trunk, one.outcome) for one in trunks.outcomes] == [("one", "failed"), ("two", "answered")]
         await office.desk.close()
 
+    async def test_a_trunk_that_is_found_dead_is_left_at_once(self) -> None:
+        office = Office(with_board=False)
+        record = await self.dialled(office, "one", "two")
+        office.desk.on_trunk_down("two", "x")
+        office.desk.on_trunk_down("one", "does not answer OPTIONS")
+        assert office.sip() == ["Dial"]  # whoever says so may be in the middle of a call's step
+        await until(lambda: office.sip() == ["Dial", "Hangup", "Dial"])
+        await office.desk.close(0)
+        attempts = (await record).trunk_attempts
+        assert [(one.trunk, one.outcome) for one in attempts] == [("one", "setup-timeout"), ("two", "cancelled")]
+
     async def test_an_attempt_that_is_dying_fills_a_line_until_it_is_dead(self) -> None:
         trunks = ListedTrunks()
         office = Office(with_board=False, trunks=trunks)

@@ -25,6 +25,7 @@ from bridge.calls.words import (
     TimeUp,
     ToSip,
     ToWorker,
+    TrunkDown,
     TrunkFull,
     TrunkTaken,
     WorkerLost,
@@ -326,6 +327,7 @@ def test_every_call_ends_once_whatever_comes(seed: int) -> None:
     leg = dice.choice((CALL, SECOND))
     pool: list[Input] = [
         TrunkTaken(0), TrunkTaken(1), TrunkFull(0, "x"), TrunkFull(1, "x"), SetupTimeout(0), RingTimeout(),
+        TrunkDown("one", "x"), TrunkDown("two", "x"),
         TimeUp(), HangUp(), Shutdown(), LineLost("x"), WorkerLost("x"), created(), created(1, "two"), closed(),
         PlatformRefused(0, PlatformDown("one", "x").end()), ringing(leg=leg), ringing(183, offer(), leg), first_audio(),
         answered(leg=leg), answered(), ended(status=503), ended(SECOND, status=486), ended(), sip.Confirmed(call=leg),
