@@ -18,6 +18,8 @@ class Cause:
     is_ours: bool = False
     "We sent the request."
     status: int = 0
+    answered_cseq: str = ""
+    "CSeq of a request of theirs, when our final response to it has just gone out."
     received: str = ""
     "The message that came, as text."
 

@@ -76,17 +76,19 @@ class Refuse(Command):
 
 
 class AnswerReoffer(Command):
-    """Answers a `Reoffer`: 200 with `sdp`."""
+    """Answers the `Reoffer` of this number: 200 with `sdp`. One that waits no longer has nothing to be answered."""
 
     call: str
     sdp: str
+    number: int = 0
 
 
 class RefuseReoffer(Command):
-    """Answers a `Reoffer` with an error, e.g. 488. The call goes on as it was."""
+    """Answers the `Reoffer` of this number with an error, e.g. 488. The call goes on as it was."""
 
     call: str
     status: int = 488
+    number: int = 0
 
 
 class Hangup(Command):
@@ -289,6 +291,8 @@ class Reoffer(Event):
     call: str
     sdp: str
     answered: bool = False
+    number: int = 0
+    "Of those to be answered, in this dialog: the next may be there before the answer to the one before, taken back."
 
 
 class InfoDigit(Event):

@@ -26,6 +26,8 @@ class Negotiation:
         self.is_confirmed = False
         self.is_asked = False
         "An INVITE, or the offer of a re-INVITE, waits for the control process."
+        self._reoffers = 0
+        "Re-INVITEs with an offer so far."
         self.is_offering = False
         "Ours is an offer: what they make of it comes with their ACK or 200."
         self._is_given = False
@@ -49,7 +51,12 @@ class Negotiation:
 
     def on_reoffer(self, offer: str) -> Reoffer:
         self.is_asked, self._is_given = True, False
-        return Reoffer(call=self._call, sdp=offer)
+        self._reoffers += 1
+        return Reoffer(call=self._call, sdp=offer, number=self._reoffers)
+
+    def awaits(self, number: int) -> bool:
+        """It is this re-INVITE's offer that is open. One that was cancelled, or that the stack has refused, is not."""
+        return self.is_reasked and number == self._reoffers
 
     @property
     def may_offer(self) -> bool:
@@ -75,7 +82,7 @@ class Negotiation:
         return "" if self.is_offering else sdp
 
     def on_answered(self) -> None:
-        """The final response is out. Not before: until then `say` must not answer for the control process."""
+        """The final response is out, whoever made it. Not before: `say` must not answer for the control process."""
         self.is_asked = False
 
     def say(self, offer: str) -> tuple[str, Reoffer | None]:

@@ -51,6 +51,7 @@ __all__ = [
     "build_offer",
     "choose",
     "choose_answered",
+    "has_audio",
     "offer_again",
     "parse",
     "parse_origin",
@@ -111,6 +112,14 @@ def choose(offer: Session, accepted: Sequence[str], srtp: Srtp = "off") -> Choic
             if codec is not None and codec in accepted:
                 return _choice(number, media, offered, codec, theirs, media.rtcp_mux)
     return None
+
+
+def has_audio(text: str) -> bool:
+    """There is sound in it that could be agreed on. Not in an offer for fax alone (T.38), or one that stops it all."""
+    try:
+        return any(media.is_rtp_audio for media in parse(text).media)
+    except SdpError:
+        return False
 
 
 def why_not(offer: Session, accepted: Sequence[str], srtp: Srtp = "off") -> str:

@@ -36,7 +36,8 @@ class Line(Protocol):
     def dial(self, command: m.Dial) -> None: ...
     def ring(self, command: m.Ring) -> None: ...
     def answer(self, sdp: str) -> None: ...
-    def refuse_reoffer(self, status: int) -> None: ...
+    def answer_reoffer(self, command: m.AnswerReoffer) -> None: ...
+    def refuse_reoffer(self, command: m.RefuseReoffer) -> None: ...
     def reinvite(self, command: m.Reinvite) -> None: ...
     def send_digit(self, command: m.SendInfoDigit) -> None: ...
     def refer(self, command: m.Refer, replaced: Self | None) -> None: ...
@@ -95,7 +96,9 @@ class Switchboard:
                 self.emit(m.ReferProgress(call=name, status=500, reason=why, final=True))
             case m.Reinvite():
                 self.emit(m.ReofferRefused(call=name, status=500))
-            case m.Hangup() | m.SendInfoDigit() | m.AnswerRefer() | m.NotifyRefer():
+            case m.AnswerReoffer():
+                self.perform(m.RefuseReoffer(call=name, status=500, number=command.number))
+            case m.Hangup() | m.RefuseReoffer() | m.SendInfoDigit() | m.AnswerRefer() | m.NotifyRefer():
                 pass
             case _:
                 self.perform(m.Hangup(call=name, status=500))
@@ -104,14 +107,16 @@ class Switchboard:
         match command:
             case m.Ring():
                 line.ring(command)
-            case m.Answer() | m.AnswerReoffer():
+            case m.Answer():
                 line.answer(command.sdp)
+            case m.AnswerReoffer():
+                line.answer_reoffer(command)
             case m.Refuse():
                 end = m.Hangup(call=line.name, status=command.status, reason=command.reason)
                 line.hang_up(end, command.retry_after_s)
             case m.RefuseReoffer():
-                self._settled.add(line.sip_call_id)
-                line.refuse_reoffer(command.status)
+                self.settle(line)
+                line.refuse_reoffer(command)
             case m.Reinvite():
                 line.reinvite(command)
             case m.SendInfoDigit():
@@ -145,6 +150,10 @@ class Switchboard:
         if line is None:
             raise SipError(f"no call {name} to be replaced")
         return line
+
+    def settle(self, line: Line) -> None:
+        """Of a refusal inside this call everything is known, or nobody need know."""
+        self._settled.add(line.sip_call_id)
 
     @property
     def lines(self) -> list[Line]:

@@ -150,7 +150,7 @@ class InboundSession(MovableSession):
     def on_early_reoffer(self, reoffer: sip.Reoffer) -> None:
         """An offer while the INVITE's own has no answer yet (RFC 3261, 14.2; RFC 3311, 5.2)."""
         if not reoffer.answered:
-            self.tell_line(sip.RefuseReoffer(call=self.leg, status=491))
+            self.tell_line(sip.RefuseReoffer(call=self.leg, status=491, number=reoffer.number))
 
     def last_word(self, end: End, was_answered: bool) -> sip.Command:
         if was_answered:

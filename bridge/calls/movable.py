@@ -143,8 +143,8 @@ class MovableSession(Session):
                 self.tell_line(sip.Hangup(call=leg, reason="answered too late"))
             case sip.Ended(call=leg):
                 self._replaced.discard(leg)
-            case sip.Reoffer(call=leg, answered=False):
-                self.tell_line(sip.RefuseReoffer(call=leg, status=488))
+            case sip.Reoffer(call=leg, answered=False, number=number):
+                self.tell_line(sip.RefuseReoffer(call=leg, status=488, number=number))
             case sip.Referred(call=leg):
                 self.tell_line(sip.AnswerRefer(call=leg, status=603))
 

@@ -262,16 +262,17 @@ class Session:
         """Hold, resume, a new address, another codec (RFC 3264, 8). A bad one leaves everything as it was."""
         if not reoffer.sdp:
             if not reoffer.answered:
-                self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=self.near.offer()))
+                self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=self.near.offer(), number=reoffer.number))
             return
         try:
             self.near.take_offer(reoffer.sdp, answered=reoffer.answered)
         except NotAcceptable:
             if not reoffer.answered:
-                self.tell_line(sip.RefuseReoffer(call=self.leg, status=488))
+                self.tell_line(sip.RefuseReoffer(call=self.leg, status=488, number=reoffer.number))
             return
         if not reoffer.answered:
-            self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=self.near.answer()))
+            answer = self.near.answer()
+            self.tell_line(sip.AnswerReoffer(call=self.leg, sdp=answer, number=reoffer.number))
         self.start_near()
 
     def on_negotiated(self, negotiated: sip.Negotiated) -> None:

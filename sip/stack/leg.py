@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import pjsua2 as pj
@@ -14,11 +16,14 @@ from sip.glare import MAX_TRIES, REFRESH_AGAIN_S, wait_s
 from sip.headers import info_digit, name_and_uri, parse_message
 from sip.negotiation import Negotiation
 from sip.refer import SIPFRAG, parse_refer_to, sipfrag, subscription_state
+from sip.sdp import has_audio
 from sip.stack.account import HOP_HEADER, Account
 from sip.stack.border import translated
 from sip.stack.courier import Courier
 from sip.stack.settings import add_headers, call_prm
 from sip.switchboard import Switchboard
+
+log = logging.getLogger("sip")
 
 NO_REQUIRE_REPLACES = 1
 "PJSUA_XFER_NO_REQUIRE_REPLACES, which has no name in Python: a peer that does not know Replaces may still try."
@@ -45,6 +50,8 @@ class Leg(pj.Call):
         self.sip_call_id = ""
         self.is_inbound = call_id != pj.PJSUA_INVALID_ID
         self.negotiation = Negotiation(name)
+        self.reasked = ""
+        "CSeq of the re-INVITE whose offer was told last."
         self.early_sdp = ""
         self.target: m.Target | None = None
         "Where we have called, if it was not left to the URI."
@@ -100,8 +107,14 @@ class Leg(pj.Call):
 
     @guarded
     def onCallRxReinvite(self, prm: Any) -> None:
-        prm.isAsync = True
-        self.emit(self.negotiation.on_reoffer(prm.offer.wholeSdp))
+        offer = prm.offer.wholeSdp
+        if offer and not has_audio(offer):  # PJSUA would refuse it by itself, later on: nobody need be asked
+            log.info("a re-INVITE without audio is refused: 488", extra={"call": self.name})
+            self.endpoint.switchboard.settle(self)
+            prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
+            return
+        prm.isAsync, self.reasked = True, parse_message(prm.rdata.wholeMsg).first("cseq")
+        self.emit(self.negotiation.on_reoffer(offer))
 
     @guarded
     def onCallMediaState(self, prm: Any) -> None:
@@ -117,6 +130,10 @@ class Leg(pj.Call):
                 self._on_info(cause)
             case "REFER" if cause.received and not cause.is_ours and self.negotiation.is_confirmed:
                 self._on_refer(cause)
+            case "INVITE" if not cause.is_ours and cause.answered_cseq == self.reasked:
+                self.negotiation.on_answered()  # by the stack, if we have not: it was cancelled, or no use to it
+                if cause.status == pj.PJSIP_SC_REQUEST_TERMINATED:
+                    self.endpoint.switchboard.settle(self)
             case "INVITE" | "UPDATE" if cause.is_ours and cause.status >= 200 and self.negotiation.is_confirmed:
                 self._on_offer_answered(cause)
 
@@ -169,9 +186,19 @@ class Leg(pj.Call):
         self._answer(pj.PJSIP_SC_OK, sdp)
         self.negotiation.on_answered()
 
-    def refuse_reoffer(self, status: int) -> None:
-        self._answer(status, "")
-        self.negotiation.on_answered()
+    def answer_reoffer(self, command: m.AnswerReoffer) -> None:
+        if self.negotiation.awaits(command.number):
+            self.answer(command.sdp)
+
+    def refuse_reoffer(self, command: m.RefuseReoffer) -> None:
+        if self.negotiation.awaits(command.number):
+            self._refuse_reoffer(command.status)
+
+    def _refuse_reoffer(self, status: int) -> None:
+        try:
+            self._answer(status, "")
+        finally:
+            self.negotiation.on_answered()
 
     def _answer(self, status: int, sdp: str) -> None:
         prm = call_prm(status)
@@ -271,7 +298,8 @@ class Leg(pj.Call):
 
     def hang_up(self, command: m.Hangup, retry_after_s: int = 0) -> None:
         if self.negotiation.is_reasked:  # nobody may be left waiting for the answer to a re-INVITE
-            self.refuse_reoffer(pj.PJSIP_SC_REQUEST_TERMINATED)
+            with suppress(SipError):  # the stack has taken it out of our hands
+                self._refuse_reoffer(pj.PJSIP_SC_REQUEST_TERMINATED)
         self.hung_up = self.hung_up or command
         prm = call_prm(command.status)
         prm.reason = command.reason
@@ -295,10 +323,12 @@ def cause_of(prm: Any) -> Cause:
     if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
         return Cause()
     event = prm.e.body.tsxState
+    is_answer = event.tsx.role == pj.PJSIP_ROLE_UAS and event.tsx.state == pj.PJSIP_TSX_STATE_COMPLETED
     return Cause(
         is_message=event.type in (pj.PJSIP_EVENT_RX_MSG, pj.PJSIP_EVENT_TX_MSG),
         method=event.tsx.method,
         is_ours=event.tsx.role == pj.PJSIP_ROLE_UAC,
         status=event.tsx.statusCode,
+        answered_cseq=parse_message(event.tsx.lastTx.wholeMsg).first("cseq") if is_answer else "",
         received=event.src.rdata.wholeMsg if event.type == pj.PJSIP_EVENT_RX_MSG else "",
     )

@@ -204,7 +204,7 @@ class Dialog:
         self.branch = ""
         self.invite_cseq = 0
         "Of our last INVITE: what ACK and CANCEL refer to."
-        self._invite_branch = ""
+        self._invite_branch = self._invite_to = ""
 
     # --- as the sender of requests
 
@@ -225,7 +225,7 @@ class Dialog:
         number = cseq or self.cseq
         self.branch = branch or f"z9hG4bK{next(_branches)}{secrets.token_hex(4)}"
         if method == "INVITE":
-            self.invite_cseq, self._invite_branch = number, self.branch
+            self.invite_cseq, self._invite_branch, self._invite_to = number, self.branch, self.them
         data = _message(
             f"{method} {self.target} SIP/2.0",
             [
@@ -271,7 +271,8 @@ class Dialog:
         self.send("ACK", sdp=sdp, cseq=self.invite_cseq, branch=branch)
 
     def cancel(self) -> None:
-        them, self.them = self.them, re.sub(r";tag=[^;]*", "", self.them)
+        """Of our last INVITE, whose To it bears (RFC 3261, 9.1)."""
+        them, self.them = self.them, self._invite_to
         self.send("CANCEL", cseq=self.invite_cseq, branch=self._invite_branch)
         self.them = them
 

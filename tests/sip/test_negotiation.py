@@ -62,11 +62,22 @@ def test_a_reinvite_is_asked_not_answered() -> None:
     negotiation = standing()
     before = negotiation.ours
     held = sdp(port=4000, direction="sendonly")
-    assert negotiation.on_reoffer(held) == Reoffer(call="c1", sdp=held)
+    assert negotiation.on_reoffer(held) == Reoffer(call="c1", sdp=held, number=1)
     assert negotiation.is_reasked
     assert negotiation.say(held) == (before, None)
     negotiation.on_answered()
     assert not negotiation.is_reasked
+
+
+def test_an_answer_is_to_the_reinvite_that_it_was_meant_for() -> None:
+    negotiation = standing()
+    first = negotiation.on_reoffer(sdp(port=4000, version=2))
+    assert negotiation.awaits(first.number)
+    negotiation.on_answered()  # it was cancelled
+    assert not negotiation.awaits(first.number)
+    second = negotiation.on_reoffer(sdp(port=4000, version=3))
+    assert not negotiation.awaits(first.number)
+    assert negotiation.awaits(second.number)
 
 
 def test_an_update_is_answered_on_the_spot() -> None:

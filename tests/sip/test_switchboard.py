@@ -39,8 +39,11 @@ class FakeLine:
     def answer(self, sdp: str) -> None:
         self._do("answer", sdp)
 
-    def refuse_reoffer(self, status: int) -> None:
-        self._do("refuse_reoffer", status)
+    def answer_reoffer(self, command: m.AnswerReoffer) -> None:
+        self._do("answer_reoffer", command.sdp, command.number)
+
+    def refuse_reoffer(self, command: m.RefuseReoffer) -> None:
+        self._do("refuse_reoffer", command.status, command.number)
 
     def reinvite(self, command: m.Reinvite) -> None:
         self._do("reinvite", command)
@@ -105,8 +108,8 @@ def test_commands_find_their_call() -> None:
     for command in (
         m.Ring(call="c1"),
         m.Answer(call="c1", sdp="s1"),
-        m.AnswerReoffer(call="c1", sdp="s2"),
-        m.RefuseReoffer(call="c1"),
+        m.AnswerReoffer(call="c1", sdp="s2", number=1),
+        m.RefuseReoffer(call="c1", number=2),
         m.Refuse(call="c1", status=503, reason="full", retry_after_s=5),
         m.Hangup(call="c1", reason="bye"),
         m.Hangup(call="c2"),
@@ -116,12 +119,21 @@ def test_commands_find_their_call() -> None:
     assert bench.line.done == [
         ("ring", m.Ring(call="c1")),
         ("answer", "s1"),
-        ("answer", "s2"),
-        ("refuse_reoffer", 488),
+        ("answer_reoffer", "s2", 1),
+        ("refuse_reoffer", 488, 2),
         ("hang_up", m.Hangup(call="c1", status=503, reason="full"), 5),
         ("hang_up", m.Hangup(call="c1", reason="bye"), 0),
     ]
     assert bench.events == []
+
+
+def test_a_reoffer_that_cannot_be_answered_is_refused_and_the_call_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(FakeLine(broken=("answer_reoffer", "refuse_reoffer")))
+    bench.called()
+    bench.board.perform(m.AnswerReoffer(call="c1", sdp="s", number=3))
+    assert bench.line.done == [("answer_reoffer", "s", 3), ("refuse_reoffer", 500, 3)]
+    assert bench.events == []
+    assert len(caplog.records) == 2
 
 
 def test_a_stack_that_will_not_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:

@@ -178,7 +178,7 @@ class TestRepetitions:
             peer.send(held)
             reoffer = await process.expect(m.Reoffer)
             peer.send(held)
-            process.send(m.AnswerReoffer(call=incoming.call, sdp=answer_to(reoffer.sdp)))
+            process.send(m.AnswerReoffer(call=incoming.call, sdp=answer_to(reoffer.sdp), number=reoffer.number))
             await call.talk()
             bye = call.send("BYE")
             peer.send(bye)

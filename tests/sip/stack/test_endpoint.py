@@ -193,9 +193,9 @@ class TestInTheCall:
             ):
                 offer = theirs.replace("4711 1 ", f"4711 {version} ")
                 call.send("INVITE", sdp=offer)
-                assert await process.expect(m.Reoffer) == m.Reoffer(call=name, sdp=offer)
+                assert await process.expect(m.Reoffer) == m.Reoffer(call=name, sdp=offer, number=version - 1)
                 ours = answer_to(offer)
-                process.send(m.AnswerReoffer(call=name, sdp=ours))
+                process.send(m.AnswerReoffer(call=name, sdp=ours, number=version - 1))
                 answer = await call.talk()
                 assert without_origin(answer.body) == without_origin(ours)
                 versions.append(origin(answer.body))
@@ -219,7 +219,7 @@ class TestInTheCall:
             call, name = await answered(process, peer)
             call.send("INVITE", sdp=sdp(port=40000, formats="3", version=2))
             await process.expect(m.Reoffer)
-            process.send(m.RefuseReoffer(call=name))
+            process.send(m.RefuseReoffer(call=name, number=1))
             assert (await call.response("INVITE")).status == 488
             call.ack(rejected=True)
             await call.hang_up()

@@ -96,7 +96,7 @@ class TestOutbound:
             theirs = sdp(port=40020, direction="inactive", version=2)
             call.send("INVITE", sdp=theirs)
             await process.expect(m.Reoffer)
-            process.send(m.AnswerReoffer(call="out", sdp=answer_to(theirs)))
+            process.send(m.AnswerReoffer(call="out", sdp=answer_to(theirs), number=1))
             answer = await call.talk()
             session, version = origin(OFFER)
             assert origin(answer.body) == [session, str(int(version) + 1)]

@@ -69,10 +69,85 @@ class TestOurOffer:
             held = sdp(port=40000, direction="sendonly", version=2)
             call.send("INVITE", sdp=held)
             await process.expect(m.Reoffer)
-            process.send(m.AnswerReoffer(call=name, sdp=answer_to(held)))
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(held), number=1))
             assert "a=recvonly" in (await call.talk()).body
             await call.hang_up()
             assert await process.expect(m.Ended) == remote_hang_up(name)
+
+
+T38 = (
+    "v=0\r\no=- 4711 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=image 40080 udptl t38\r\na=T38FaxVersion:0\r\n"
+)
+NO_SOUND = sdp(port=0, version=2)
+
+
+async def take_back(call: Dialog) -> None:
+    """CANCEL of a re-INVITE."""
+    call.cancel()
+    await call.cancelled()
+    assert (await call.response("INVITE")).status == 487
+    call.ack(rejected=True)
+
+
+class TestTheirOffer:
+    @pytest.mark.parametrize("offer", [T38.format(version=2), NO_SOUND], ids=["fax", "audio at port 0"])
+    @pytest.mark.parametrize("outbound", [False, True], ids=["their call", "our call"])
+    async def test_without_audio_is_refused_and_the_call_goes_on(self, outbound: bool, offer: str) -> None:
+        async with together() as (process, peer):
+            call, name = await (standing if outbound else answered)(process, peer)
+            for version in (2, 4):
+                call.send("INVITE", sdp=offer.replace("4711 2", f"4711 {version}"))
+                assert (await call.response("INVITE")).status == 488
+                call.ack(rejected=True)
+                back = sdp(port=40000, version=version + 1)  # the fax machine falls back to sound, at once
+                call.send("INVITE", sdp=back)
+                reoffer = await process.expect(m.Reoffer)
+                assert reoffer.sdp == back
+                process.send(m.AnswerReoffer(call=name, sdp=answer_to(back), number=reoffer.number))
+                assert (await call.talk()).status == 200
+            process.send(m.Hangup(call=name, reason="enough"))
+            call.respond(await call.request("BYE"), 200)
+            assert await process.expect(m.Ended) == m.Ended(call=name, status=200, reason="enough", by="local")
+
+    async def test_that_is_cancelled_is_forgotten(self) -> None:
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            call.send("INVITE", sdp=sdp(port=40040, version=2))
+            taken_back = await process.expect(m.Reoffer)
+            await take_back(call)
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(taken_back.sdp), number=taken_back.number))
+            again = sdp(port=40050, version=3)
+            call.send("INVITE", sdp=again)
+            reoffer = await process.expect(m.Reoffer)
+            # The answer to the one before it, even later than that:
+            process.send(m.RefuseReoffer(call=name, number=taken_back.number))
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(again), number=reoffer.number))
+            assert (await call.talk()).status == 200
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up(name)
+
+    @pytest.mark.parametrize("status", [0, 500])
+    async def test_that_is_cancelled_leaves_us_able_to_hang_up(self, status: int) -> None:
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            call.send("INVITE", sdp=sdp(port=40040, version=2))
+            await process.expect(m.Reoffer)
+            await take_back(call)
+            process.send(m.Hangup(call=name, status=status))
+            call.respond(await call.request("BYE"), 200)
+            assert (await process.expect(m.Ended)).by == "local"
+
+    async def test_that_is_open_is_refused_when_we_hang_up(self) -> None:
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            call.send("INVITE", sdp=sdp(port=40040, version=2))
+            await process.expect(m.Reoffer)
+            process.send(m.Hangup(call=name))
+            assert (await call.response("INVITE")).status == 487
+            call.ack(rejected=True)
+            call.respond(await call.request("BYE"), 200)
+            assert (await process.expect(m.Ended)).by == "local"
 
 
 class TestGlare:
@@ -114,7 +189,7 @@ class TestGlare:
             call.send("INVITE", sdp=theirs)
             await process.expect(m.Reoffer)
             process.send(m.Reinvite(call=name, sdp=ours(OFFER)))
-            process.send(m.AnswerReoffer(call=name, sdp=answer_to(theirs)))
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(theirs), number=1))
             await call.talk()
             call.respond(await call.request("INVITE"), 200, sdp=sdp(port=40060, formats="0 101", version=3))
             await call.request("ACK")
@@ -133,7 +208,7 @@ class TestGlare:
             assert answer.status == 500
             assert 0 <= int(answer["Retry-After"]) <= 10
             call.ack(rejected=True)
-            process.send(m.AnswerReoffer(call=name, sdp=answer_to(theirs)))
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(theirs), number=1))
             call.invite_cseq = first
             assert (await call.response("INVITE")).status == 200
 

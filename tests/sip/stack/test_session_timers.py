@@ -81,7 +81,7 @@ class TestTheirsToRefresh:
             await asyncio.sleep(SESSION_S * 0.5)
             call.send("INVITE", sdp=sdp(port=40000), headers=[TIMER, expires("uac")])
             reoffer = await process.expect(m.Reoffer)
-            process.send(m.AnswerReoffer(call=name, sdp=answer_to(reoffer.sdp)))
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(reoffer.sdp), number=reoffer.number))
             assert (await call.talk())["Session-Expires"] == "90;refresher=uac"
             await asyncio.sleep(SESSION_S * 0.5)
             assert (await call.transact("OPTIONS")).status == 200
