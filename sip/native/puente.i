@@ -31,6 +31,19 @@ std::string puenteCallSdp(int call_id, int which)
     return len > 0 ? std::string(text, len) : std::string();
 }
 
+/* A re-INVITE of theirs has come to nothing: what it offered is forgotten, which PJSIP does not do when it is cancelled
+ * (and answers every offer that follows with 491). Nothing, if no offer of theirs is open. */
+void puenteForgetOffer(int call_id)
+{
+    if (call_id < 0 || call_id >= (int)pjsua_var.ua_cfg.max_calls) return;
+    PJSUA_LOCK();
+    const pjsip_inv_session *inv = pjsua_var.calls[call_id].inv;
+    if (inv && inv->neg && inv->state == PJSIP_INV_STATE_CONFIRMED &&
+        pjmedia_sdp_neg_get_state(inv->neg) == PJMEDIA_SDP_NEG_STATE_REMOTE_OFFER)
+        pjmedia_sdp_neg_cancel_offer(inv->neg);
+    PJSUA_UNLOCK();
+}
+
 /* Milliseconds until PJSIP's next timer, -1 if there is none. */
 int puenteNextTimerMs()
 {

@@ -54,7 +54,7 @@ static pj_bool_t is_supported(pjsip_endpoint *endpt, const pj_str_t *tag)
     return pjsip_endpt_has_capability(endpt, PJSIP_H_SUPPORTED, NULL, tag);
 }
 
-/* For INVITE PJSUA does this, and knows which extensions this account will have. */
+/* For the first INVITE PJSUA does this, and knows which extensions this account will have. */
 static void find_unsupported(pjsip_endpoint *endpt, pjsip_rx_data *rdata, puente_fault *fault)
 {
     const pjsip_require_hdr *require =
@@ -141,7 +141,7 @@ void puente_find_fault(pjsip_endpoint *endpt, pjsip_rx_data *rdata, puente_fault
         return;
     if (method->id == PJSIP_INVITE_METHOD)
         find_fault_of_body(rdata, fault);
-    else
+    if (!fault->status && (method->id != PJSIP_INVITE_METHOD || rdata->msg_info.to->tag.slen > 0))
         find_unsupported(endpt, rdata, fault);
 }
 

@@ -132,6 +132,8 @@ class Leg(pj.Call):
                 self._on_refer(cause)
             case "INVITE" if not cause.is_ours and cause.answered_cseq == self.reasked:
                 self.negotiation.on_answered()  # by the stack, if we have not: it was cancelled, or no use to it
+                if cause.status >= pj.PJSIP_SC_MULTIPLE_CHOICES:
+                    pj.puenteForgetOffer(self.getId())
                 if cause.status == pj.PJSIP_SC_REQUEST_TERMINATED:
                     self.endpoint.switchboard.settle(self)
             case "INVITE" | "UPDATE" if cause.is_ours and cause.status >= 200 and self.negotiation.is_confirmed:
