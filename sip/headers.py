@@ -56,6 +56,10 @@ class Message:
         wanted = name.lower()
         return next((value for key, value in self.headers if _long(key) == wanted), "")
 
+    def all(self, name: str) -> tuple[str, ...]:
+        wanted = name.lower()
+        return tuple(value for key, value in self.headers if _long(key) == wanted)
+
     @property
     def request_uri(self) -> str:
         words = self.first_line.split(" ")

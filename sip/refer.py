@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -13,6 +14,8 @@ NOTIFY_EXPIRES_S = 180
 SIPFRAG = "message/sipfrag;version=2.0"
 "RFC 3420, and RFC 3515, 2.4.5."
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_UNCLEAN = re.compile(r'[\x00-\x20"<>\x7f-\uffff]')
 _TAG = re.compile(r";\s*(to-tag|from-tag)\s*=\s*([^;\s]+)", re.IGNORECASE)
 
 
@@ -43,6 +46,22 @@ def parse_refer_to(value: str) -> ReferTo:
     pairs = (pair.partition("=") for pair in headers.split("&"))
     header = next((unquote(text) for name, _, text in pairs if name.lower() == "replaces"), "")
     return ReferTo(uri, parse_replaces(header))
+
+
+def why_no_target(values: Sequence[str]) -> int:
+    """The status for Refer-To headers that name nobody to be called: 400, or 416 for other schemes than SIP's and tel.
+    0: there is one, and it is right (RFC 3515, 2.4.2).
+    """
+    uri = parse_refer_to(values[0]).uri if len(values) == 1 else ""
+    scheme, colon, rest = uri.partition(":")
+    if not colon or not rest or not _SCHEME.fullmatch(scheme) or not is_clean(uri):
+        return 400
+    return 0 if scheme.lower() in ("sip", "sips", "tel") else 416
+
+
+def is_clean(uri: str) -> bool:
+    """It can stand between angle brackets in a header, and nothing else comes of it."""
+    return not _UNCLEAN.search(uri)
 
 
 def parse_replaces(header: str) -> Replaces | None:

@@ -77,6 +77,8 @@ LINK = (
     "-Wl,--wrap=pjsip_endpt_resolve",
     "-Wl,--wrap=pjsip_replaces_verify_request",
     "-Wl,--wrap=pjsip_timer_handle_refresh_error",
+    "-Wl,--wrap=pjsip_timer_process_req",
+    "-Wl,--wrap=pjsip_timer_update_resp",
 )
 """The C++ run-time goes into the wheel, so that it runs where there is an older one.
 

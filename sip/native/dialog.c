@@ -176,11 +176,50 @@ pj_status_t __wrap_pjsip_timer_handle_refresh_error(pjsip_inv_session *inv, pjsi
     return PJ_SUCCESS;
 }
 
+/*
+ * A re-INVITE without Session-Expires switches the timer off, which PJSIP does when it comes. By RFC 4028, 7.4 and 9, only
+ * a 2xx agrees on anything: until then the peer counts on us to refresh.
+ */
+static pj_bool_t wants_no_timer[PJSUA_MAX_CALLS]; /* by call id */
+
+pj_status_t __real_pjsip_timer_process_req(pjsip_inv_session *inv, const pjsip_rx_data *rdata, pjsip_status_code *code);
+pj_status_t __wrap_pjsip_timer_process_req(pjsip_inv_session *inv, const pjsip_rx_data *rdata, pjsip_status_code *code);
+pj_status_t __real_pjsip_timer_update_resp(pjsip_inv_session *inv, pjsip_tx_data *tdata);
+pj_status_t __wrap_pjsip_timer_update_resp(pjsip_inv_session *inv, pjsip_tx_data *tdata);
+
+pj_status_t __wrap_pjsip_timer_process_req(pjsip_inv_session *inv, const pjsip_rx_data *rdata, pjsip_status_code *code)
+{
+    static const pj_str_t NAME = {"Session-Expires", 15}, SHORT = {"x", 1};
+    const int call_id = inv && inv->dlg ? call_of(inv->dlg) : -1;
+    const unsigned insists = PJSIP_INV_REQUIRE_TIMER | PJSIP_INV_ALWAYS_USE_TIMER;
+
+    if (call_id >= 0)
+        wants_no_timer[call_id] = PJ_FALSE;
+    if (call_id < 0 || (inv->options & insists) || rdata->msg_info.msg->line.req.method.id != PJSIP_INVITE_METHOD ||
+        pjsip_msg_find_hdr_by_names(rdata->msg_info.msg, &NAME, &SHORT, NULL))
+        return __real_pjsip_timer_process_req(inv, rdata, code);
+    wants_no_timer[call_id] = PJ_TRUE;
+    return PJ_SUCCESS;
+}
+
+pj_status_t __wrap_pjsip_timer_update_resp(pjsip_inv_session *inv, pjsip_tx_data *tdata)
+{
+    const int call_id = inv && inv->dlg ? call_of(inv->dlg) : -1;
+
+    if (call_id >= 0 && wants_no_timer[call_id] && tdata->msg->line.status.code >= 200) {
+        wants_no_timer[call_id] = PJ_FALSE;
+        if (tdata->msg->line.status.code < 300)
+            pjsip_timer_end_session(inv);
+    }
+    return __real_pjsip_timer_update_resp(inv, tdata);
+}
+
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
 pj_status_t puente_dialog_start(pjsip_endpoint *endpt)
 {
     endpoint = endpt;
     pj_bzero(waiting, sizeof(waiting));
+    pj_bzero(wants_no_timer, sizeof(wants_no_timer));
     return refers.id < 0 ? pjsip_endpt_register_module(endpt, &refers) : PJ_SUCCESS;
 }

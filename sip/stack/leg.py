@@ -15,7 +15,7 @@ from sip.cause import Cause
 from sip.glare import MAX_TRIES, REFRESH_AGAIN_S, wait_s
 from sip.headers import info_digit, name_and_uri, parse_message
 from sip.negotiation import Negotiation
-from sip.refer import SIPFRAG, parse_refer_to, sipfrag, subscription_state
+from sip.refer import SIPFRAG, is_clean, parse_refer_to, sipfrag, subscription_state, why_no_target
 from sip.sdp import has_audio
 from sip.stack.account import HOP_HEADER, Account
 from sip.stack.border import translated
@@ -64,7 +64,8 @@ class Leg(pj.Call):
         "How often it has been made."
         self.refers = 0
         "REFERs of the peer so far: NOTIFYs for the second and later ones say which is meant (RFC 3515, 2.4.6)."
-        self.refer_event = "refer"
+        self.asked_event = self.refer_event = "refer"
+        "Of the REFER that waits for its answer, and of the one that was accepted last."
 
     # --- what PJSUA2 tells
 
@@ -145,13 +146,13 @@ class Leg(pj.Call):
 
     def _on_refer(self, cause: Cause) -> None:
         request = parse_message(cause.received)
-        target = parse_refer_to(request.first("refer-to"))
-        if not target.uri:
-            pj.puenteAnswerRefer(self.getId(), pj.PJSIP_SC_BAD_REQUEST)
+        if status := why_no_target(request.all("refer-to")):
+            pj.puenteAnswerRefer(self.getId(), status)
             return
+        target = parse_refer_to(request.first("refer-to"))
         self.refers += 1
         number = request.first("cseq").partition(" ")[0]
-        self.refer_event = "refer" if self.refers == 1 else f"refer;id={number}"
+        self.asked_event = "refer" if self.refers == 1 else f"refer;id={number}"
         ours = ""
         if dialog := target.replaces:
             ours = self.endpoint.name_of(pj.puenteFindCall(dialog.sip_call_id, dialog.to_tag, dialog.from_tag))
@@ -267,6 +268,8 @@ class Leg(pj.Call):
     # --- transfers and digits
 
     def refer(self, command: m.Refer, replaced: Leg | None) -> None:
+        if not is_clean(command.to_uri):
+            raise SipError("no URI to be referred to")
         prm = call_prm(0)
         with translated():
             if replaced is None:
@@ -278,6 +281,8 @@ class Leg(pj.Call):
     def answer_refer(self, status: int) -> None:
         if pj.puenteAnswerRefer(self.getId(), status) != pj.PJ_SUCCESS:
             raise SipError("the REFER was not answered")
+        if status < pj.PJSIP_SC_MULTIPLE_CHOICES:
+            self.refer_event = self.asked_event
 
     def notify_refer(self, command: m.NotifyRefer) -> None:
         headers = [("Event", self.refer_event), ("Subscription-State", subscription_state(command.status))]

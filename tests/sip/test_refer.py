@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from sip.refer import ReferTo, Replaces, parse_refer_to, parse_replaces, sipfrag, subscription_state
+from sip.refer import (
+    ReferTo,
+    Replaces,
+    is_clean,
+    parse_refer_to,
+    parse_replaces,
+    sipfrag,
+    subscription_state,
+    why_no_target,
+)
 
 HEADER = "a84b4c76e66710@192.0.2.7;to-tag=8321234356;from-tag=1928301774"
 DIALOG = Replaces(HEADER, "a84b4c76e66710@192.0.2.7", "8321234356", "1928301774")
@@ -23,6 +32,33 @@ ESCAPED = "a84b4c76e66710%40192.0.2.7%3Bto-tag%3D8321234356%3Bfrom-tag%3D1928301
 )
 def test_whom_we_are_to_call(value: str, target: ReferTo) -> None:
     assert parse_refer_to(value) == target
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        (["<sip:bob@b.example>"], 0),
+        ([f"<sip:bob@b.example?Replaces={ESCAPED}>"], 0),
+        (["tel:+4930111"], 0),
+        ([], 400),
+        (["sip:a@b", "sip:a@b"], 400),
+        (["bob"], 400),
+        (["<:x>"], 400),
+        (["<sip:>"], 400),
+        (["<sip:a b@c>"], 400),
+        (["<mailto:bob@b.example>"], 416),
+    ],
+)
+def test_what_a_refer_must_say(values: list[str], status: int) -> None:
+    assert why_no_target(values) == status
+
+
+@pytest.mark.parametrize(
+    "text", ["sip:x@y>", "sip:x@y\r\nFoo: bar", 'sip:"x"@y', "sip:\u00e9@y", "sip:<x@y", "sip:x\x7f@y"]
+)
+def test_what_would_break_out_of_its_header(text: str) -> None:
+    assert is_clean("sip:x@y;transport=tcp?a=b")
+    assert not is_clean(text)
 
 
 @pytest.mark.parametrize("header", ["", "id@x", "id@x;to-tag=1", ";to-tag=1;from-tag=2", "id@x;from-tag=2;x=to-tag"])

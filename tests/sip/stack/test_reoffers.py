@@ -138,6 +138,16 @@ class TestTheirOffer:
             call.respond(await call.request("BYE"), 200)
             assert (await process.expect(m.Ended)).by == "local"
 
+    async def test_that_requires_what_we_do_not_know(self) -> None:
+        """RFC 3261, 8.2.2.3: inside a call as before it."""
+        async with together() as (process, peer):
+            call, _ = await answered(process, peer)
+            call.send("INVITE", sdp=sdp(port=40040, version=2), headers=[("Require", "nope")])
+            refusal = await call.response("INVITE")
+            assert (refusal.status, refusal["Unsupported"]) == (420, "nope")
+            call.ack(rejected=True)
+            await call.hang_up()
+
     async def test_that_is_open_is_refused_when_we_hang_up(self) -> None:
         async with together() as (process, peer):
             call, name = await answered(process, peer)

@@ -131,6 +131,33 @@ class TestOursToRefresh:
                 told.append(await process.expect(m.Negotiated))
             assert (told[-1].call, "m=audio 40030 " in told[-1].sdp) == (name, True)
 
+    async def test_a_reinvite_without_a_timer_that_is_refused_changes_nothing(self, tmp_path: Path) -> None:
+        """Only a 2xx agrees on anything (RFC 4028, 7.4)."""
+        async with hurried(tmp_path) as (process, peer):
+            call, name, _ = await answered(process, peer, [TIMER, ("Allow", "INVITE, UPDATE"), expires("uas")])
+            call.send("INVITE", sdp=sdp(port=40000, formats="3", version=2), headers=[TIMER])
+            process.send(m.RefuseReoffer(call=name, number=(await process.expect(m.Reoffer)).number))
+            assert (await call.response("INVITE")).status == 488
+            call.ack(rejected=True)
+            for _ in range(2):
+                update = await call.request("UPDATE")
+                call.respond(update, 200, headers=[("Require", "timer"), expires("uac")])
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up(name)
+
+    async def test_a_reinvite_without_a_timer_that_is_taken_ends_it(self, tmp_path: Path) -> None:
+        async with hurried(tmp_path) as (process, peer):
+            call, name, _ = await answered(process, peer, [TIMER, ("Allow", "INVITE, UPDATE"), expires("uas")])
+            theirs = sdp(port=40010, version=2)
+            call.send("INVITE", sdp=theirs, headers=[TIMER])
+            number = (await process.expect(m.Reoffer)).number
+            process.send(m.AnswerReoffer(call=name, sdp=answer_to(theirs), number=number))
+            assert (await call.talk())["Session-Expires"] == ""
+            await asyncio.sleep(SESSION_S * 2)
+            assert [got.method for got in peer.inbox if not got.status] == []
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up(name)
+
     async def test_the_call_that_we_placed(self, tmp_path: Path) -> None:
         async with hurried(tmp_path, session_expires_s=90) as (process, peer):
             call, _ = await dialled(process, peer, [("Require", "timer"), expires("uac"), ("Allow", "INVITE, UPDATE")])

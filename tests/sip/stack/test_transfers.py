@@ -114,6 +114,40 @@ class TestReferIn:
             await call.hang_up()
             assert await process.expect(m.Ended) == remote_hang_up(name)
 
+    @pytest.mark.parametrize(
+        ("targets", "status"),
+        [
+            ([f"<{TARGET}>", f"<{TARGET}>"], 400),
+            (["garbage"], 400),
+            (["<sip:>"], 400),
+            (["<sip:a b@192.0.2.9>"], 400),
+            (["<mailto:ana@example.org>"], 416),
+            (["<http://example.org/>"], 416),
+        ],
+    )
+    async def test_to_nobody_who_can_be_called(self, targets: list[str], status: int) -> None:
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            refused = await call.transact("REFER", headers=[("Refer-To", target) for target in targets])
+            assert refused.status == status
+            await call.hang_up()
+            assert await process.expect(m.Ended) == remote_hang_up(name)
+
+    async def test_one_that_is_refused_takes_nothing_from_the_one_under_way(self) -> None:
+        """The NOTIFYs are those of the first (RFC 3515, 2.4.6)."""
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            for status in (202, 491):
+                call.send("REFER", headers=refer_to(TARGET))
+                await process.expect(m.Referred)
+                process.send(m.AnswerRefer(call=name, status=status))
+                assert (await call.response("REFER")).status == status
+            process.send(m.NotifyRefer(call=name, status=200))
+            notify = await call.request("NOTIFY")
+            call.respond(notify, 200)
+            assert notify["Event"] == "refer"
+            await call.hang_up()
+
     async def test_before_the_answer_it_is_declined(self) -> None:
         async with together() as (process, peer):
             call = peer.invite(sdp=sdp(port=40000))
@@ -196,6 +230,14 @@ class TestReferOut:
             named = f"{invite['Call-ID']};to-tag={tag_of_them};from-tag={tag_of_us}"
             assert refer["Refer-To"].startswith("<sip:77@")
             assert f"?Replaces={escaped(named)}>" in refer["Refer-To"]
+
+    async def test_to_what_would_be_a_header_of_its_own(self) -> None:
+        async with together() as (process, peer):
+            call, name = await answered(process, peer)
+            process.send(m.Refer(call=name, to_uri="sip:x@y>\r\nFoo: bar"))
+            refused = m.ReferProgress(call=name, status=500, reason="no URI to be referred to", final=True)
+            assert await process.expect(m.ReferProgress) == refused
+            await call.hang_up()
 
     async def test_in_place_of_a_call_that_is_gone(self) -> None:
         async with together() as (process, peer):
