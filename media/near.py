@@ -30,6 +30,8 @@ LEARN_S = 5.0
 "How long after (re-)negotiation a packet from an address that is not in the SDP may teach us the caller's real one."
 MOVED_AFTER_S = 1.0
 "A locked source must have been silent this long before the same SSRC may go on from another address (NAT rebinding)."
+STRAGGLERS_S = 0.5
+"What comes so soon after the caller has put us on hold was under way, and is no music."
 COMFORT_NOISE = 13
 "Static payload type of comfort noise (RFC 3389). The filler plays its part."
 
@@ -112,7 +114,11 @@ class NearEnd:
 
     @property
     def expects_audio(self) -> bool:
-        return self._started and self._spec is not None and self._spec.sends
+        """Who has us on hold may send music, and need not (RFC 3264, 8.4): only one who has begun is expected to."""
+        spec = self._spec
+        if not self._started or spec is None or not spec.sends:
+            return False
+        return spec.receives or self._last_heard > self._negotiated_at + STRAGGLERS_S
 
     def start(self, spec: NearSpec, now: float) -> None:
         """The SDP has been agreed on, for the first time or anew. Raises ValueError for a codec we do not have."""

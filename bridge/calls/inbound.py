@@ -140,7 +140,9 @@ class InboundSession(MovableSession):
         self.state = State.TALKING
 
     def on_cancelled(self, ended: sip.Ended) -> None:
-        if ended.by == "remote":
+        if ended.by == "remote" and ended.status not in (0, 200, 487):  # 422: its session timer is too short
+            end = End(Blame.CLIENT, "refused-by-stack", ended.status, ended.reason)
+        elif ended.by == "remote":
             self.record.outcome = "cancelled"
             end = End(Blame.CLIENT, "caller-cancelled", ended.status or 487, ended.reason)
         else:

@@ -148,7 +148,9 @@ class Operator:
     def transfer(self, call: str, request: TransferRequest) -> None:
         """Hands a call that stands over to somebody else. Raises NotPlaced."""
         to = request.to
-        if not to.lower().startswith(("sip:", "sips:")):
+        if to.lower().startswith(("sip:", "sips:")):
+            _checked_uri(to)
+        else:
             to = _number(to, self.config.outbound.country, "to").e164
         if not self._desk.knows(call):
             raise NotPlaced(404, "there is no such call")
@@ -168,8 +170,7 @@ class Operator:
         if request.to.lower().startswith(("sip:", "sips:")):
             if not request.trunk:
                 raise NotPlaced(400, "a SIP URI needs a trunk that is to carry it", field="to")
-            if not URI.fullmatch(request.to):
-                raise NotPlaced(400, "is no SIP URI", field="to")
+            _checked_uri(request.to)
         else:
             found = _number(request.to, outbound.country, "to")
             number, country = found.e164, found.country
@@ -237,6 +238,11 @@ class Operator:
             setup_timeout_ms=outbound.setup_timeout_ms,
             attempts=outbound.attempts,
         )
+
+
+def _checked_uri(text: str) -> None:
+    if not URI.fullmatch(text) or "@" not in text.partition("?")[0]:
+        raise NotPlaced(400, "is no SIP URI", field="to")
 
 
 def _number(text: str, country: str, field: str) -> numbers.Number:

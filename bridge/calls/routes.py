@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 from bridge.calls.hunt import Candidate
 from bridge.calls.trunks import Trunks, Wanted, Way
 from bridge.config import Config, PlatformSection, RouteSection
 
-USER = re.compile(r"(?:sips?:([^@;>]*)@|tel:([^;>]*))", re.IGNORECASE)
+USER = re.compile(r"(?:sips?:([^@>]*)@|tel:([^>]*))", re.IGNORECASE)
 
 
 def user_of(uri: str) -> str:
-    """The user part of a SIP or tel URI, bare or within `<...>`; empty when it has none."""
+    """The user part of a SIP or tel URI, bare or within `<...>`, unescaped; empty when it has none.
+
+    Without what a carrier puts behind the number (`;npdi`, `;cpc=ordinary`: RFC 4694; RFC 3261, 19.1.6), and without
+    what follows a colon: that is a password (RFC 3261, 19.1.1), not ours to keep.
+    """
     found = USER.search(uri)
     if not found:
         return ""
     user = found[1] if found[1] is not None else found[2]
-    return user.partition(":")[0]  # what follows a colon is a password (RFC 3261, 19.1.1): not ours to keep
+    return unquote(user.partition(";")[0].partition(":")[0])
 
 
 def candidates(config: Config, route: RouteSection) -> list[Candidate]:

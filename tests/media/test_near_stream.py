@@ -84,6 +84,18 @@ def test_hold_and_resume() -> None:
     assert on_air == [160 * b"\xff"] * 56
 
 
+def test_who_has_us_on_hold_may_be_silent_and_is_missed_only_when_his_music_stops() -> None:
+    """RFC 3264, 8.4: sendonly is what a holder says, whether he sends anything or not."""
+    stream = Stream(near_end())
+    stream.near.start(spec(receives=False), stream.now)
+    stream.near.receive(packet(0), SDP, stream.now + 0.1)  # was under way
+    assert stream.near.quiet_ms(stream.now + 60) == 0
+    stream.near.receive(packet(1), SDP, stream.now + 5)
+    assert stream.near.quiet_ms(stream.now + 20) == 15_000
+    stream.near.start(spec(), stream.now + 30)
+    assert stream.near.quiet_ms(stream.now + 45) == 15_000
+
+
 @pytest.mark.parametrize(
     ("changed", "step", "marks"),
     [

@@ -261,6 +261,12 @@ class TestCancel:
         assert end_of(call) == ("client_error", "caller-cancelled", 487)
         assert brief(call.feed(opened(), closed())) == ["WriteRecord"]
 
+    def test_the_stack_refuses_what_we_had_begun_to_look_after(self) -> None:
+        call = inbound()
+        call.feed(ended(status=422, reason="Session Interval Too Small"))
+        assert end_of(call) == ("client_error", "refused-by-stack", 422)
+        assert call.session.record.outcome == "failed"
+
     def test_the_platforms_call_arrives_afterwards(self) -> None:
         call = inbound()
         call.feed(opened(), self.CANCEL)

@@ -302,6 +302,11 @@ class TestKeys:
         ("55 1234 5678", 404, "there is no such call"),
         ("sip:102@pbx.example", 404, "there is no such call"),
         ("12", 400, "to: "),
+        ("sip:x@y>\r\nFoo: bar", 400, "to: is no SIP URI"),
+        ("sip:x@y>;a=b", 400, "to: is no SIP URI"),
+        ("sip:x y@z", 400, "to: is no SIP URI"),
+        ("sip:\u00e9@z", 400, "to: is no SIP URI"),
+        ("sip:", 400, "to: is no SIP URI"),
     ],
 )
 async def test_a_transfer_that_cannot_be(to: str, status: int, why: str) -> None:

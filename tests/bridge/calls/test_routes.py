@@ -19,7 +19,13 @@ from bridge.config import Config, PlatformSection, RouteSection
         ("SIP:100@x", "100"),
         ("sip:user:password@x", "user"),
         ("tel:+4930123;phone-context=x", "+4930123"),
+        ("sip:+12125550001;npdi@192.0.2.1;user=phone", "+12125550001"),
+        ("<sip:+12125550188;rn=+12125550000;npdi@x;user=phone>", "+12125550188"),
+        ("sip:user;a=b:password@x", "user"),
+        ("sip:%2B12125550001@x", "+12125550001"),
+        ("tel:%2B4930123", "+4930123"),
         ("sip:192.0.2.1", ""),
+        ("sip:192.0.2.1;transport=tcp", ""),
         ("", ""),
     ],
 )
