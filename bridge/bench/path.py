@@ -2,7 +2,8 @@
 
 Every variant is the product's own media worker in a process of its own (bridge.bench.path_worker), with real RTP and a
 real WebSocket, without SIP and without the control process. They take turns, round after round, so that whatever else
-the machine does falls on all of them; what counts is the median of the rounds, and the ratio to the product's.
+the machine does falls on all of them; what counts is the median of the rounds, and the ratio to the product's. What the
+live figures cost is too little to be seen that way: bridge.bench.path_figures.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
+from typing import NamedTuple
 
 import msgspec
 import picows
 
 from bridge.bench.pages import Say, Watch
+from bridge.bench.path_figures import Halves
 from bridge.bench.results import Conditions
 from media import rtp, wire
 from media.codecs import CODECS
@@ -37,11 +40,14 @@ class Options:
     calls: int = 20
     seconds: float = 4.0
     "Of each variant in each round."
-    rounds: int = 5
+    rounds: int = 6
+    "An even number: in every second one the halves of the live figures change places."
+    figures_seconds: float = 10.0
+    "The same for those: notes are sorted every five seconds."
     out: Path = Path("out/bench")
 
 
-QUICK = Options(seconds=1.5, rounds=2)
+QUICK = Options(seconds=1.5, rounds=2, figures_seconds=5.5)
 "Under a minute in all."
 
 
@@ -55,12 +61,12 @@ class Variant:
 PRODUCT = Variant(name="product: compiled packet step, picows")
 VARIANTS = (
     PRODUCT,
-    Variant(name="without live figures", words=("--silent",)),
     Variant(name="Python path", words=("--plain",)),
-    Variant(name="Python path, without live figures", words=("--plain", "--silent")),
     Variant(name="Python path, websockets sans-I/O", words=("--plain", "--client", "sans-io")),
     Variant(name="Python path, websockets asyncio", words=("--plain", "--client", "asyncio")),
 )
+HALVED = VARIANTS[:2]
+"What of them the live figures are, is measured in these."
 
 
 class VariantRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,18 +88,45 @@ class VariantRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.typical_percent / 100 * FRAME_S * 1e6
 
 
+class FiguresRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the live figures cost in one variant."""
+
+    name: str
+    rounds: tuple[Halves, ...]
+    frame_us: tuple[float, ...]
+    "Of the whole worker, for 20 ms of one call, one for each round."
+    trouble: str = ""
+
+    @property
+    def pairs_us(self) -> tuple[float, ...]:
+        """CPU time per frame, for each two rounds: in them every call has been in both halves."""
+        costs = [one.keeping_us - one.silent_us for one in self.rounds]
+        return tuple(mean(costs[at : at + 2]) for at in range(0, len(costs), 2))
+
+    @property
+    def typical_us(self) -> float:
+        return median(self.pairs_us) if self.rounds else 0.0
+
+    @property
+    def share_percent(self) -> float:
+        """Of what a frame costs without them."""
+        whole = median(self.frame_us) if self.frame_us else 0.0
+        return 100 * self.typical_us / (whole - self.typical_us) if whole > self.typical_us else 0.0
+
+
 class PathReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run."""
 
-    schema: str = "puente-bench-path/1"
+    schema: str = "puente-bench-path/2"
     conditions: Conditions
     calls: int
     seconds: float
     variants: tuple[VariantRow, ...]
+    figures: tuple[FiguresRow, ...]
 
     @property
     def failed(self) -> bool:
-        return any(row.trouble for row in self.variants)
+        return any(row.trouble for row in self.variants) or any(row.trouble for row in self.figures)
 
 
 class Worker:
@@ -214,8 +247,17 @@ async def speak(callers: list[Caller], seconds: float) -> None:
         callers[slot % len(callers)].speak()
 
 
-async def once(variant: Variant, options: Options, url: str) -> tuple[float, int, int]:
-    """(percent of a core per call, frames that came back, frames sent) of one variant in one round."""
+class Once(NamedTuple):
+    """One variant in one round."""
+
+    percent: float
+    "Of a core per call."
+    back: int
+    "Frames that came back."
+    sent: int
+
+
+async def once(variant: Variant, options: Options, url: str) -> Once:
     async with running(variant, options.out / "path.log") as worker:
         callers = [Caller(number) for number in range(options.calls)]
         try:
@@ -229,36 +271,90 @@ async def once(variant: Variant, options: Options, url: str) -> tuple[float, int
         finally:
             for caller in callers:
                 caller.sock.close()
-    return 100 * used / took / options.calls, back, sent
+    return Once(100 * used / took / options.calls, back, sent)
+
+
+async def halved(variant: Variant, options: Options, url: str, odd: int) -> tuple[Halves, float]:
+    """What both halves took in one round, and what a frame cost in all, in us."""
+    told = options.out / "path-halves.json"
+    words = (*variant.words, "--halves", str(told), "--odd", str(odd))
+    longer = replace(options, seconds=options.figures_seconds)
+    try:
+        seen = await once(Variant(name=variant.name, words=words), longer, url)
+        return msgspec.json.decode(told.read_bytes(), type=Halves), seen.percent / 100 * FRAME_S * 1e6
+    finally:
+        told.unlink(missing_ok=True)
+
+
+class Bout:
+    """All rounds of all variants; one that cannot be measured is left out of the next ones."""
+
+    def __init__(self, options: Options, say: Say, url: str) -> None:
+        self._options, self._say, self._url = options, say, url
+        self._found: dict[str, list[Once]] = {variant.name: [] for variant in VARIANTS}
+        self._halves: dict[str, list[tuple[Halves, float]]] = {variant.name: [] for variant in HALVED}
+        self._trouble: dict[str, str] = {}
+
+    async def once_each(self, number: int) -> None:
+        for variant in self._those_left(VARIANTS):
+            with self._tried(variant.name):
+                one = await once(variant, self._options, self._url)
+                self._found[variant.name].append(one)
+                self._say(f"round {number + 1}, {variant.name}: {one.percent:.2f} % of a core per call")
+        for variant in self._those_left(HALVED):
+            with self._tried(variant.name):
+                halves, frame_us = await halved(variant, self._options, self._url, number % 2)
+                self._halves[variant.name].append((halves, frame_us))
+                cost_us = halves.keeping_us - halves.silent_us
+                self._say(f"round {number + 1}, {variant.name}: live figures {cost_us:.2f} us of {frame_us:.0f}")
+
+    def _those_left(self, variants: tuple[Variant, ...]) -> list[Variant]:
+        return [variant for variant in variants if variant.name not in self._trouble]
+
+    @contextmanager
+    def _tried(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, TimeoutError, msgspec.DecodeError) as error:
+            self._trouble[name] = f"{type(error).__name__}: {error}; see path.log"
+            self._say(f"{name}: NOT MEASURED: {self._trouble[name]}")
+
+    def variants(self) -> tuple[VariantRow, ...]:
+        return tuple(
+            VariantRow(
+                name=name,
+                cpu_percent=tuple(round(one.percent, 3) for one in rounds),
+                frames_back=sum(one.back for one in rounds),
+                frames_sent=sum(one.sent for one in rounds),
+                trouble=self._trouble.get(name, ""),
+            )
+            for name, rounds in self._found.items()
+        )
+
+    def figures(self) -> tuple[FiguresRow, ...]:
+        return tuple(
+            FiguresRow(
+                name=name,
+                rounds=tuple(halves for halves, _ in rounds),
+                frame_us=tuple(round(frame_us, 3) for _, frame_us in rounds),
+                trouble=self._trouble.get(name, ""),
+            )
+            for name, rounds in self._halves.items()
+        )
 
 
 async def measure(options: Options, say: Say) -> PathReport:
     options.out.mkdir(parents=True, exist_ok=True)
     watch = Watch()
-    found: dict[str, list[tuple[float, int, int]]] = {variant.name: [] for variant in VARIANTS}
-    trouble: dict[str, str] = {}
     server = await picows.ws_create_server(lambda request: Echo(), HOST, 0)
     async with server:
-        url = f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/"
+        bout = Bout(options, say, f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/")
         for number in range(options.rounds):
-            for variant in VARIANTS:
-                if variant.name in trouble:
-                    continue
-                try:
-                    found[variant.name].append(await once(variant, options, url))
-                except (OSError, TimeoutError) as error:
-                    trouble[variant.name] = f"{type(error).__name__}: {error}; see path.log"
-                    say(f"{variant.name}: NOT MEASURED: {trouble[variant.name]}")
-                    continue
-                say(f"round {number + 1}, {variant.name}: {found[variant.name][-1][0]:.2f} % of a core per call")
-    rows = [
-        VariantRow(
-            name=name,
-            cpu_percent=tuple(round(cost, 3) for cost, _, _ in rounds),
-            frames_back=sum(back for _, back, _ in rounds),
-            frames_sent=sum(sent for _, _, sent in rounds),
-            trouble=trouble.get(name, ""),
-        )
-        for name, rounds in found.items()
-    ]
-    return PathReport(conditions=watch.conditions(), calls=options.calls, seconds=options.seconds, variants=tuple(rows))
+            await bout.once_each(number)
+    return PathReport(
+        conditions=watch.conditions(),
+        calls=options.calls,
+        seconds=options.seconds,
+        variants=bout.variants(),
+        figures=bout.figures(),
+    )

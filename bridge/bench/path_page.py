@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 
 from bridge.bench import pages
-from bridge.bench.path import PathReport, VariantRow
+from bridge.bench.path import FiguresRow, PathReport, VariantRow
 from bridge.bench.table import grid
 
 HEAD = ("variant", "% of a core per call", "least", "most", "us per frame", "to the product's", "frames back")
@@ -15,6 +16,13 @@ NOTE = (
     "of the rounds. The variants take turns in each round. Us per frame: the same for 20 ms of one call, that is one "
     "packet up, one frame down, one tick, with all their system calls. Frames back: of those that the callers sent, "
     "how many the echo brought; silence that stands in counts."
+)
+
+FIGURES_HEAD = ("live figures in", "us per frame", "least", "most", "of a frame's us", "%")
+FIGURES_NOTE = (
+    "Live figures: of the calls in one worker every second one keeps none. Us per frame: by how much the two halves "
+    "differ in CPU time of the callbacks that carry audio, the longest 2 % of them left out, and what sorting notes "
+    "every few seconds takes. In every second round the halves change places; least and most of the pairs of rounds."
 )
 
 
@@ -33,6 +41,19 @@ def cells(row: VariantRow, product: VariantRow) -> tuple[str, ...]:
     )
 
 
+def figures_cells(row: FiguresRow) -> tuple[str, ...]:
+    if row.trouble:
+        return (row.name, f"NOT MEASURED: {row.trouble}", *["-"] * (len(FIGURES_HEAD) - 2))
+    return (
+        row.name,
+        f"{row.typical_us:.2f}",
+        f"{min(row.pairs_us):.2f}",
+        f"{max(row.pairs_us):.2f}",
+        f"{median(row.frame_us):.0f}",
+        f"{row.share_percent:.1f}",
+    )
+
+
 def markdown(report: PathReport) -> str:
     product = report.variants[0]
     return "\n\n".join(
@@ -40,7 +61,9 @@ def markdown(report: PathReport) -> str:
             f"`puente bench path`, {report.conditions.started_at}: {report.conditions}; {report.calls} calls, "
             f"{len(product.cpu_percent)} rounds of {report.seconds:g} s.",
             grid(HEAD, [cells(row, product) for row in report.variants]),
-            NOTE + "\n",
+            NOTE,
+            grid(FIGURES_HEAD, [figures_cells(row) for row in report.figures]),
+            FIGURES_NOTE + "\n",
         )
     )
 

@@ -1,6 +1,6 @@
 """The product's media worker with one part exchanged, for `puente bench path`.
 
-python -m bridge.bench.path_worker --fd N [--plain] [--client asyncio|sans-io] [--silent]
+python -m bridge.bench.path_worker --fd N [--plain] [--client asyncio|sans-io] [--halves FILE [--odd 0|1]]
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from pathlib import Path
 
 import uvloop
 
+from bridge.bench import path_figures
 from bridge.bench.path_far import CLIENTS
-from media import stats, step, turns, worker
+from media import step, worker
 from media.far import DialectTable, FarHappening, Frame, PlatformHungUp
 from media.wire import FarSpec
 
@@ -54,42 +56,22 @@ class RawDialect:
 DIALECTS: DialectTable = {"raw": RawDialect}
 
 
-class Mute(stats.Histogram):
-    """Remembers nothing."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add = bool  # type: ignore[assignment]  # takes a number, written in C, keeps nothing
-
-
-def silence() -> None:
-    """No live figures: no histogram remembers a value, nobody listens for turns."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "Histogram", None) is stats.Histogram and module is not stats:
-            module.Histogram = Mute  # type: ignore[attr-defined]
-    turns.TurnMeter.caller = _nothing  # type: ignore[method-assign,assignment]
-    turns.TurnMeter.agent = _nothing  # type: ignore[method-assign,assignment]
-
-
-def _nothing(*heard: object) -> None:
-    return None
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="The media worker with one part exchanged.")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--plain", action="store_true", help="every packet takes the Python path")
     parser.add_argument("--client", choices=tuple(CLIENTS), help="another WebSocket client")
-    parser.add_argument("--silent", action="store_true", help="no live figures")
+    parser.add_argument(
+        "--halves", type=Path, help="every second call keeps no figures; what both halves take is told here"
+    )
+    parser.add_argument("--odd", type=int, choices=(0, 1), default=0, help="0: the first call keeps figures")
     args = parser.parse_args()
     if args.plain:
         step.COMPILED = None
     if args.client:
         setattr(worker, "FarSocket", CLIENTS[args.client])  # noqa: B010 (a class of the same seam in its place)
-    if args.silent:
-        silence()
+    if args.halves:
+        path_figures.install(args.halves, args.odd)
     control = socket.socket(fileno=args.fd)
     control.setblocking(False)
     uvloop.run(worker.serve(control, DIALECTS))

@@ -114,7 +114,7 @@ typedef struct {
     int fd;
     /* given at birth */
     PyObject *near, *reception, *reorder, *uplink, *mender, *turns, *sender, *digits, *tally;
-    PyObject *receive, *hear, *attend, *broke;
+    PyObject *receive, *hear, *attend, *broke; /* turns alone may be exchanged: for None, when nobody listens for them */
     /* set from Python whenever it changes; None: the Python path takes everything that needs it */
     PyObject *far, *tap, *playout, *pacer, *bell, *up_table, *down_table;
     double attend_at;
@@ -236,6 +236,8 @@ static int is_loud(Step *self, PyObject *line)
 static int judge_caller(Step *self, PyObject *line, double now)
 {
     PyObject *turns = self->turns;
+    if (turns == Py_None)
+        return 0;
     if (!is_loud(self, line))
         return IS_TRUE(turns, turns___was_loud) ? judge(turns, s_caller, line, AT(self->mender, mender__last),
                                                         AT(self->mender, mender__before), now) : 0;
@@ -250,12 +252,17 @@ static int judge_caller(Step *self, PyObject *line, double now)
 
 static int judge_agent(Step *self, PyObject *frame, double now)
 {
-    if (!is_loud(self, frame))
+    if (self->turns == Py_None || !is_loud(self, frame))
         return 0;
     if (now - REAL(self->turns, turns___agent_at) >= PAUSE_S)
         return judge(self->turns, s_agent, frame, NULL, NULL, now);
     PUT_REAL(self->turns, turns___agent_at, now);
     return 0;
+}
+
+static int is_awaited(Step *self)
+{
+    return self->turns != Py_None && IS_TRUE(self->turns, turns__is_awaited);
 }
 
 static long long behind(PyObject *uplink, double now)
@@ -471,7 +478,7 @@ static int leave(Step *self, PyObject *frame, double now)
     PUT_WHOLE(near, near___timestamp, (uint32_t)(timestamp + (uint32_t)WHOLE(near, near___step)));
     PUT_WHOLE(near, near___octets, WHOLE(near, near___octets) + size);
     PUT_WHOLE(near, near__sent, WHOLE(near, near__sent) + 1);
-    if (frame != AT(near, near___silence) && (sequence % STRIDE == 0 || IS_TRUE(self->turns, turns__is_awaited))
+    if (frame != AT(near, near___silence) && (sequence % STRIDE == 0 || is_awaited(self))
         && judge_agent(self, frame, now) < 0)
         return -1;
     return IS_NONE(near, near__on_air) ? 0 : call(AT(near, near__on_air), frame);
@@ -702,7 +709,7 @@ static PyMethodDef methods[] = {
 
 #define MEMBER(name) {#name, T_OBJECT_EX, offsetof(Step, name), 0, NULL}
 static PyMemberDef members[] = {
-    MEMBER(far), MEMBER(tap), MEMBER(playout), MEMBER(pacer), MEMBER(bell), MEMBER(up_table), MEMBER(down_table),
+    MEMBER(turns), MEMBER(far), MEMBER(tap), MEMBER(playout), MEMBER(pacer), MEMBER(bell), MEMBER(up_table), MEMBER(down_table),
     {"attend_at", T_DOUBLE, offsetof(Step, attend_at), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
