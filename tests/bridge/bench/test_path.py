@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ async def test_every_variant_carries_the_audio_and_costs_something(tmp_path: Pat
         assert halves.keeping.frames > 20
         assert halves.silent.frames > 20
         assert halves.silent_us > 0
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["path.log"]
+    assert os.listdir(tmp_path) == ["path.log"]
     assert (tmp_path / "path.log").read_text() == ""
 
 
