@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -11,92 +10,18 @@ from bridge.calls.trunkhunt import Stage, TrunkHunt
 from bridge.calls.trunks import TrunkOutcome, Way
 from bridge.calls.words import (
     Arm,
-    Command,
     RingTimeout,
     SetupTimeout,
     TakeTrunk,
     TellTrunks,
     ToSip,
-    TrunkDown,
     TrunkFull,
 )
 from bridge.errors import Blame, End
 from bridge.records import TrunkAttempt
 from sip import messages as sip
-from sip.options import Target
 from tests.fakes import CALL
-
-PRIMARY = Way(
-    uri="sip:+525512345678@one.example",
-    trunk="one",
-    target=Target("192.0.2.1", 5060, "tls", "one.example"),
-    from_user="+4930111",
-    from_uri='"Ana" <sip:+4930111@one.example>',
-    headers=(("P-Asserted-Identity", "<sip:+4930111@one.example>"),),
-    because=("prefix +52", "primary"),
-)
-BACKUP = Way(uri="sip:+525512345678@two.example", trunk="two", because=("backup",))
-
-
-class Trial:
-    """A hunt whose trunks all have room, and the clock in seconds."""
-
-    def __init__(self, *ways: Way, **options: int) -> None:
-        self.now = 100.0
-        self.hunt = TrunkHunt(CALL, ways or (PRIMARY, BACKUP), **options)
-        self.out = self.goes_on(self.hunt.start(self.now))
-
-    def goes_on(self, commands: list[Command]) -> list[Command]:
-        """Room is given at once."""
-        out = list(commands)
-        for command in commands:
-            if isinstance(command, TakeTrunk) and self.hunt.is_taken(command.attempt):
-                out += self.hunt.dial("v=0", self.now)
-        return out
-
-    def rings(self) -> list[Command]:
-        self.now += 1
-        return self.hunt.on_ringing(self.now)
-
-    def ends(
-        self, status: int, by: str = "remote", contacts: tuple[str, ...] = (), retry_after_s: int = 0
-    ) -> list[Command]:
-        self.now += 1
-        event = sip.Ended(
-            call=self.hunt.leg,
-            status=status,
-            reason="Said",
-            by=by,  # type: ignore[arg-type]
-            contacts=contacts,
-            retry_after_s=retry_after_s,
-        )
-        return self.goes_on(self.hunt.on_ended(event, self.now))
-
-    def after(self, seconds: float, timer: SetupTimeout | RingTimeout) -> list[Command]:
-        self.now += seconds
-        if isinstance(timer, SetupTimeout):
-            return self.goes_on(self.hunt.on_setup_timeout(timer, self.now))
-        return self.goes_on(self.hunt.on_ring_timeout(self.now))
-
-    @property
-    def story(self) -> list[tuple[str, str]]:
-        return [(attempt.trunk, attempt.outcome) for attempt in self.hunt.attempts]
-
-    @property
-    def fate(self) -> tuple[str, str, int]:
-        assert self.hunt.stage is Stage.FAILED
-        assert self.hunt.failure is not None
-        return self.hunt.failure.outcome, self.hunt.failure.end.reason, self.hunt.failure.end.sip_status
-
-
-def dials(commands: list[Command]) -> list[tuple[str, str, str]]:
-    """(leg, trunk, URI) of each INVITE."""
-    sent = [one.message for one in commands if isinstance(one, ToSip)]
-    return [(one.call, one.trunk, one.uri) for one in sent if isinstance(one, sip.Dial)]
-
-
-def told(commands: list[Command]) -> list[TrunkOutcome]:
-    return [one.outcome for one in commands if isinstance(one, TellTrunks)]
+from tests.helpers.hunting import BACKUP, PRIMARY, Trial, dials, told
 
 
 def test_the_first_invite_says_all_that_the_way_says() -> None:
@@ -180,50 +105,6 @@ def test_the_next_trunk_is_tried(status: int, by: str, noted: str, against: bool
     assert (outcome.sip_status, outcome.retry_after_s) == (status if by == "remote" else 0, 7)
     assert trial.story == [("one", noted)]
     assert trial.hunt.leg == f"{CALL}.2"
-
-
-class TestFoundDead:
-    """The trunk of an INVITE that waits for its first 18x is declared down by others."""
-
-    def down(self, trial: Trial, trunk: str) -> list[Command]:
-        trial.now += 1.5
-        return trial.goes_on(trial.hunt.on_trunk_down(TrunkDown(trunk, "does not answer OPTIONS"), trial.now))
-
-    def test_the_next_trunk_is_dialled_at_once(self) -> None:
-        trial = Trial()
-        out = self.down(trial, "one")
-        assert out[0] == ToSip(sip.Hangup(call=CALL, reason="slow trunk"))
-        assert dials(out) == [(f"{CALL}.2", "two", BACKUP.uri)]
-        [outcome] = told(out)
-        assert (outcome.trunk, outcome.counts_against_trunk, outcome.sip_status) == ("one", True, 0)
-        [attempt] = trial.hunt.attempts
-        assert (attempt.outcome, attempt.took_ms) == ("setup-timeout", 1500.0)
-        assert attempt.detail == "no 18x, and it is down: does not answer OPTIONS"
-        assert trial.after(2.5, SetupTimeout(0)) == []
-
-    def test_its_other_addresses_are_passed_over(self) -> None:
-        trial = Trial(PRIMARY, replace(PRIMARY, uri="sip:+525512345678@one-b.example"), BACKUP)
-        assert dials(self.down(trial, "one")) == [(f"{CALL}.2", "two", BACKUP.uri)]
-
-    def test_the_only_one_is_waited_for_and_its_other_address_tried(self) -> None:
-        second = replace(PRIMARY, uri="sip:+525512345678@one-b.example")
-        trial = Trial(PRIMARY, second)
-        assert self.down(trial, "one") == []
-        assert dials(trial.after(2.5, SetupTimeout(0))) == [(f"{CALL}.2", "one", second.uri)]
-
-    def test_when_no_attempt_is_left_it_is_waited_for(self) -> None:
-        trial = Trial(most_attempts=1)
-        assert self.down(trial, "one") == []
-        trial.rings()
-        assert trial.hunt.on_answered(trial.now)
-
-    def test_another_trunk_is_nothing_to_us(self) -> None:
-        assert self.down(Trial(), "two") == []
-
-    def test_a_callee_who_is_being_rung_is_left_in_peace(self) -> None:
-        trial = Trial()
-        trial.rings()
-        assert self.down(trial, "one") == []
 
 
 @pytest.mark.parametrize("rang", [False, True])
