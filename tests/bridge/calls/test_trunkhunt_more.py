@@ -6,8 +6,8 @@ from bridge.calls.trunkhunt import MOST_REDIRECTIONS, Stage
 from bridge.calls.trunks import Way
 from bridge.calls.words import Arm, RingTimeout, SetupTimeout
 from sip import messages as sip
-from tests.bridge.calls.test_trunkhunt import BACKUP, PRIMARY, Trial, dials, told
 from tests.fakes import CALL
+from tests.helpers.hunting import BACKUP, PRIMARY, Trial, dials, told
 
 
 class TestRinging:
