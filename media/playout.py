@@ -2,7 +2,7 @@
 
 Agent audio arrives in messages of any length, is encoded in bulk and cut into frames of one ptime at once; the tick
 only pops one. For a platform that paces in real time the queue has a target, and what a stall has left above it is
-drained, silence first; for one that sends ahead it is deep by intent and left alone.
+drained, silence first; for one that sends ahead (media.pace) it is deep by intent and left alone.
 
 The target is one frame plus the jitter of the platform's way to us, as far as it is rarer than what the tick's phase
 follows (media.clock). It is measured by its damage: audio that came late (the queue ran dry) and then all at once (it
@@ -26,6 +26,7 @@ import numpy as np
 from media.codecs import Codec
 from media.marks import Marks
 from media.mender import Mender
+from media.pace import Pace
 from media.resample import Resampler
 from media.stats import Histogram
 
@@ -74,6 +75,7 @@ class Playout:
         "_marks",
         "_memory_ticks",
         "_mender",
+        "_pace",
         "_peaks",
         "_ptime_ms",
         "_pushed",
@@ -94,10 +96,11 @@ class Playout:
     )
 
     def __init__(self, codec: Codec, ptime_ms: int, *, sends_ahead: bool) -> None:
+        """`sends_ahead`: the platform may do so; then the attribute says whether it does."""
         self._codec = codec
         self._ptime_ms = ptime_ms
         self._frame_bytes = codec.frame_bytes(ptime_ms)
-        self.sends_ahead = sends_ahead
+        self._may_send_ahead(sends_ahead)
         self._units = codec.units(codec.silence * (self._frame_bytes // codec.sample_bytes))
         self._mender = Mender(codec)
         self._interrupted = False
@@ -165,8 +168,8 @@ class Playout:
 
     def successor(self, codec: Codec, ptime_ms: int, *, sends_ahead: bool) -> Playout:
         """The queue after a change of codec, ptime or far end: what waits is converted, the figures run on."""
-        self.sends_ahead = sends_ahead
         if codec is self._codec and ptime_ms == self._ptime_ms:
+            self._may_send_ahead(sends_ahead)
             return self
         heir = Playout(codec, ptime_ms, sends_ahead=sends_ahead)
         for name in ("down", "_deep", "barge_in", *COUNTERS):
@@ -192,6 +195,8 @@ class Playout:
         """Agent audio in the trunk's codec, any length."""
         size, frames = self._frame_bytes, self._frames
         self._pushed += len(data)
+        if self._pace is not None:
+            self._look_at_pace(self._pace, len(data), now)
         fresh = not frames
         if not self._carry and len(data) == size:
             frames.append((data, now, now, fresh))
@@ -206,6 +211,17 @@ class Playout:
         while len(frames) > self._limit:
             self._mender.leave_out(frames.popleft()[0])
             self.overflow_ms += self._ptime_ms
+
+    def _may_send_ahead(self, may: bool) -> None:
+        self.sends_ahead = may
+        self._pace = Pace() if may else None
+
+    def _look_at_pace(self, pace: Pace, size: int, now: float) -> None:
+        byte_ms = self._ptime_ms / self._frame_bytes
+        is_ahead = pace.pushed(size * byte_ms, self._pushed * byte_ms, now)
+        if is_ahead != self.sends_ahead:
+            self.sends_ahead = is_ahead
+            self._at_target()
 
     @property
     def has_marks(self) -> bool:

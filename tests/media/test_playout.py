@@ -14,7 +14,7 @@ from media.playout import (
     STANDING_MS,
     Playout,
 )
-from tests.helpers.playing import FRAME, PCMU, PTIME_S, QUIET, figures, heard, play, playout, speech
+from tests.helpers.playing import FRAME, PCMA, PCMU, PTIME_S, QUIET, figures, heard, play, playout, speech
 
 # --- messages of any length -------------------------------------------------------------------------------------------
 
@@ -227,10 +227,29 @@ def test_words_are_left_alone_while_silence_may_still_come(since: int) -> None:
     assert (queue.drained_ms, len(queue), words) == (100, 0, 0)
 
 
-def test_a_queue_that_sends_ahead_is_left_alone() -> None:
-    queue, depths = stalled(sends_ahead=True)
-    assert depths[-1] == 25
-    assert figures(queue) == {"played_ms": 175 * 20, "underruns": 1}
+def test_a_queue_that_is_deep_by_intent_is_left_alone() -> None:
+    queue, sentence = playout(sends_ahead=True), speech(150)
+    for tick in range(700):
+        if tick % 175 == 0:
+            queue.push(sentence, 1.0 + tick * PTIME_S)
+        queue.next(1.0 + tick * PTIME_S)
+    assert queue.sends_ahead
+    assert figures(queue) == {"played_ms": 4 * 3000, "underruns": 3}  # half a second between two sentences
+
+
+def test_one_that_may_send_ahead_and_speaks_in_real_time_is_drained_like_any_other() -> None:
+    queue, depths = stalled(sends_ahead=True, seconds=6)
+    assert not queue.sends_ahead
+    assert depths[90] == 25  # not yet known
+    assert set(depths[-100:]) == {0}
+    assert figures(queue) == {"played_ms": 275 * 20, "drained_ms": 500, "underruns": 1}
+
+
+def test_another_platform_is_judged_anew() -> None:
+    queue, _ = stalled(sends_ahead=True, seconds=6)
+    assert queue.successor(PCMU, 20, sends_ahead=True).sends_ahead
+    queue, _ = stalled(sends_ahead=True, seconds=6)
+    assert queue.successor(PCMA, 20, sends_ahead=True).sends_ahead
 
 
 @pytest.mark.parametrize("message_ms", [40, 100, 200, 400])
