@@ -20,6 +20,10 @@ HOST = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))(?::(?P<port>\d+))?"
 )
 SIP_URI = ("sip:", "sips:")
+MOST_TRUNKS = 1000
+"Twice as many fit into the stack (sip.stack.partners): a reload may have to keep all the old ones beside the new."
+MOST_SOURCES = 8192
+"Of all trunks together: half of what the gate has room for (sip/native/ledger.c), the rest is for looked-up addresses."
 TRANSPORT = re.compile(r";transport=(udp|tcp|tls)\b")
 
 
@@ -105,7 +109,11 @@ def _check_registering(path: Key, trunk: TrunkSection) -> Found:
 
 
 def check_trunks_together(trunks: Sequence[TrunkSection]) -> Found:
-    """Two trunks that could not be told apart by what a call of theirs brings."""
+    """Too many, or two that could not be told apart by what a call of theirs brings."""
+    if len(trunks) > MOST_TRUNKS:
+        yield ("trunks", MOST_TRUNKS), f"is one more than the {MOST_TRUNKS} trunks that there may be"
+    if sum(len(trunk.sources) for trunk in trunks) > MOST_SOURCES:
+        yield ("trunks",), f"all together more than {MOST_SOURCES} sources"
     for key in ("contact_user", "inbound_username"):
         seen: dict[str, str] = {}
         for place, trunk in enumerate(trunks):

@@ -292,7 +292,8 @@ class TrunkKeeper:
     def can_be_called(self) -> bool:
         """Whether calls could come in at all: from a peer, or over a registration that stands."""
         return any(
-            not one.health.registers or one.health.registration == "registered" for one in self._partners.values()
+            not one.not_in_stack and (not one.health.registers or one.health.registration == "registered")
+            for one in self._partners.values()
         )
 
     def troubles(self) -> list[str]:
@@ -364,6 +365,10 @@ class TrunkKeeper:
     def _on_trunks_set(self, event: sip.TrunksSet) -> None:
         for problem in event.problems:
             log.error("! %s", problem)
+        for one in self._partners.values():
+            if one.set_missing(event.missing.get(one.name, "")):
+                self._set_targets(one)
+        self._step_all()
         if self._trunks_set is not None and not self._trunks_set.done():
             self._trunks_set.set_result(event.problems)
 

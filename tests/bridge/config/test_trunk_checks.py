@@ -154,3 +154,17 @@ def test_hosts(text: str, good: bool) -> None:
 )
 def test_servers(text: str, good: bool) -> None:
     assert is_server(text) is good
+
+
+def test_more_trunks_than_the_stack_has_room_for(tmp_path: Path) -> None:
+    text = GOOD + "".join(f'[[trunks]]\nname = "t{place}"\nsources = ["192.0.2.2"]\n' for place in range(1000))
+    line = BEFORE + 3 * 999 + 1
+    assert problems(tmp_path, text) == [
+        f"x.toml:{line}: trunks[1000]: is one more than the 1000 trunks that there may be"
+    ]
+
+
+def test_more_sources_than_the_gate_has_room_for(tmp_path: Path) -> None:
+    many = ", ".join(f"'10.{place >> 8}.{place & 255}.1'" for place in range(8193))
+    [problem] = problems(tmp_path, GOOD.replace("'192.0.2.1'", many).replace('"192.0.2.1"', many))
+    assert problem.endswith(": trunks: all together more than 8192 sources")

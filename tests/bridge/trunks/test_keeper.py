@@ -335,6 +335,27 @@ class TestReload:
 
         assert await rig.keeper.trunks_set(answer) == ("one: bad",)
 
+    async def test_a_trunk_that_the_stack_has_not_is_down_and_not_chosen(self, rig: Rig) -> None:
+        rig.sent(sip.Probe)
+        told = sip.TrunksSet(problems=("trunk one: bad proxy",), missing={"one": "bad proxy"})
+        rig.keeper.on_sip(told)
+        rig.keeper.on_sip(told)
+        state = rig.keeper.states()[0]
+        assert (state.state, state.because) == ("down", "not in the stack: bad proxy")
+        assert rig.keeper.troubles() == ["trunk one is down: not in the stack: bad proxy"]
+        choices = rig.keeper.choices(MX)
+        assert [way.trunk for way in choices.ways] == ["two"]
+        assert choices.left_out == ("one: not in the stack: bad proxy",)
+        rig.pass_time(10.0)
+        rig.keeper.reload([ONE])
+        assert rig.keeper.choices(MX).ways == ()  # no last resort: there is nothing to try
+        assert not rig.keeper.can_be_called
+        rig.sent(sip.SetTargets)
+        rig.keeper.on_sip(sip.TrunksSet())
+        assert rig.ways() == ["one"]
+        assert [one.trunk for one in rig.sent(sip.SetTargets)] == ["one"]
+        assert rig.kinds() == [("one", "problem"), ("two", "removed"), ("one", "problem-over")]
+
     async def test_a_stack_that_does_not_answer(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bridge.trunks.keeper.TRUNKS_SET_S", 0.01)
         [problem] = await rig.keeper.trunks_set(lambda: None)
