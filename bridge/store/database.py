@@ -46,6 +46,9 @@ INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgr
 FOR_GOOD = frozenset({"28000", "28P01", "3D000", "42501", "3F000"})
 "SQLSTATE: no such user, wrong password, no such database, no right, no schema. Waiting mends none of them."
 
+BAD_DATA = ("22", "23")
+"Classes of SQLSTATE: a value out of range or not of its type, and a constraint."
+
 
 class EntryRefused(BridgeError):
     """The database is well and does not take this entry."""
@@ -118,17 +121,17 @@ async def _apply(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
         open_ = {key: row for key, row in open_.items() if key not in done}
         happened = {entry.key: rows.event_row(entry.key, entry.document) for entry in entries if entry.kind == "event"}
         alive = {entry.key: rows.instance_row(entry.document) for entry in entries if entry.kind == "seen"}
-    except ValueError as error:
-        raise EntryRefused(str(error)) from None
-    if done:
-        await connection.execute(_upsert(insert, calls, calls.c.call), [*done.values()])
-    if open_:
-        # A beginning that comes late, out of the spool, must not open again what has ended.
-        await connection.execute(_upsert(insert, calls, calls.c.call, calls.c.ended_at == ""), [*open_.values()])
-    if happened:
-        await connection.execute(insert(trunk_events).on_conflict_do_nothing(), [*happened.values()])
-    if alive:
-        await connection.execute(_upsert(insert, instances, instances.c.bridge), [*alive.values()])
+        if done:
+            await connection.execute(_upsert(insert, calls, calls.c.call), [*done.values()])
+        if open_:
+            # A beginning that comes late, out of the spool, must not open again what has ended.
+            await connection.execute(_upsert(insert, calls, calls.c.call, calls.c.ended_at == ""), [*open_.values()])
+        if happened:
+            await connection.execute(insert(trunk_events).on_conflict_do_nothing(), [*happened.values()])
+        if alive:
+            await connection.execute(_upsert(insert, instances, instances.c.bridge), [*alive.values()])
+    except (ValueError, TypeError, OverflowError) as error:  # of ours, and sqlite3's of a value that it cannot bind
+        raise EntryRefused(_short(error)) from None
 
 
 def _upsert(
@@ -148,6 +151,8 @@ def translated() -> Iterator[None]:
         raise EntryRefused(_short(error)) from None
     except exc.DBAPIError as error:
         state = str(getattr(error.orig, "sqlstate", "") or "")
+        if state.startswith(BAD_DATA):  # asyncpg's of a value that it cannot send, too
+            raise EntryRefused(_short(error)) from None
         cannot_open = "unable to open database file" in str(error.orig) or "not a database" in str(error.orig)
         raise (StoreError if state in FOR_GOOD or cannot_open else StoreDown)(_short(error)) from None
     except exc.SQLAlchemyError as error:

@@ -209,12 +209,33 @@ class Writer:
     async def _apply(self, entries: Sequence[Entry]) -> None:
         try:
             await self._database.apply(entries)
+        except StoreError:
+            raise
         except EntryRefused as refused:
             if len(entries) == 1:
                 _give_up(entries[0], str(refused))
-                return
-            for entry in entries:
+            else:
+                await self._apply_each(entries)
+        except Exception:
+            if len(entries) == 1:
+                raise
+            await self._apply_each(entries)
+
+    async def _apply_each(self, entries: Sequence[Entry]) -> None:
+        """One of them is bad, and must not keep the others. Where all fail in the same way it may be the database."""
+        bad: list[tuple[Entry, Exception]] = []
+        for entry in entries:
+            try:
                 await self._apply([entry])
+            except StoreError:
+                raise
+            except Exception as bug:
+                bad.append((entry, bug))
+        if len(bad) == len(entries):
+            raise bad[0][1]
+        for entry, why in bad:
+            log.error("! bug in the store", exc_info=why)
+            _give_up(entry, f"bug: {type(why).__name__}")
 
     async def _attempt_succeeds(self) -> bool:
         """Within our patience. Otherwise it has failed and is gone, or goes on."""

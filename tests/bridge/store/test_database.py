@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.errors import StoreDown, StoreError
-from bridge.records import CallRecord
+from bridge.records import CallRecord, Cost
 from bridge.store import Address, CallFilter, EventFilter, Reader
 from bridge.store.database import Database, EntryRefused
 from bridge.store.entries import Entry, begun, ended, happened, seen
@@ -157,3 +157,13 @@ class TestTrouble:
         assert "\n" not in str(caught.value)
         assert ENDED not in str(caught.value)
         await database.close()
+
+
+async def test_what_the_driver_cannot_bind_is_one_bad_entry(address: Address) -> None:
+    database = Database(address)
+    cost = Cost(currency="USD", per_minute="1", billing="1/1", billed_s=2**70, amount="1")
+    with pytest.raises(EntryRefused):
+        await database.apply([ended(over("a", cost=cost))])
+    await database.apply([ended(over("b"))])
+    assert [record.call for record in await kept(address)] == ["b"]
+    await database.close()
