@@ -230,7 +230,10 @@ class Child(Generic[Down, Up]):
             self._on_ready()
             if self._was_ready and not self._was_ready.done():
                 self._was_ready.set_result(None)
-        self._on_message(message)
+        try:
+            self._on_message(message)
+        except Exception:  # a bug over one message must not cost the others, last words before an exit among them
+            log.exception("! bug while %s was heard to say %s", self.name, type(message).__name__)
 
     async def _log_stderr(self, stream: asyncio.StreamReader | None) -> None:
         """Line by line, in pieces of our own: `readline` gives up on lines longer than its buffer."""

@@ -172,5 +172,8 @@ class Store:
         except StoreDown as away:
             log.debug("store: not looked for dead bridges: %s", away)
             return
+        except EntryRefused as refused:
+            log.error("! calls of a bridge that was killed stay open: %s", refused)
+            return
         if count:
             log.warning("= %d calls of a bridge that was killed have an end now (bridge-lost)", count)
