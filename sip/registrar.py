@@ -31,6 +31,8 @@ LONGEST_EXPIRES_S = 86_400
 "Asked for or believed, whatever a registrar says: as much as settings may want."
 IMPATIENT_MS = 2000
 "How long a target is waited for while there is another one to ask."
+LONGEST_RETRY_AFTER_S = 600
+"What a registrar may ask for. A slip of its finger must not take the trunk away for years."
 SPREAD_S = 0.5
 "What moves many registrations at once (a new target, a lost connection) moves each of them within this time."
 SHORTEST_REFRESH_S = 1.0
@@ -213,7 +215,8 @@ class Registrar:
     def _on_failure(self, state: State, answer: Answer) -> None:
         self.is_registered, self._expires_s = False, self._trunk.expires_s
         self._failures = max(self._failures + 1, REFUSED_HEAD_START if state == "refused" else 1)
-        wait_s = round(max(retry_in(self._failures, self._trunk.retry_s, self._roll), answer.retry_after_s), 1)
+        asked_s = min(answer.retry_after_s, LONGEST_RETRY_AFTER_S)
+        wait_s = round(max(retry_in(self._failures, self._trunk.retry_s, self._roll), asked_s), 1)
         self._wait(wait_s, self._ask_best)
         self._tell(state, answer, wait_s)
 

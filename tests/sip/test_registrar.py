@@ -215,6 +215,8 @@ class TestFailure:
         stack.let_time_pass()
         stack.answer(Answer(503, "Later", retry_after_s=30))
         assert stack.let_time_pass() == 30
+        stack.answer(Answer(503, "Later", retry_after_s=999_999_999))
+        assert stack.let_time_pass() == 600
 
 
 class TestMoving:
