@@ -399,6 +399,13 @@ class Dropped(Event):
     why: str
 
 
+class AboveRate(Event):
+    """INVITEs that were more than a trunk may bring in a second: 503, at no cost. Told once a second at most."""
+
+    trunk: str
+    count: int
+
+
 class RefusedByStack(Event):
     """The SIP stack refused an INVITE or re-INVITE by itself (bad SDP, bad extension) before we were asked."""
 
@@ -454,6 +461,7 @@ AnyEvent = (
     | Probed
     | Registration
     | Dropped
+    | AboveRate
     | RefusedByStack
     | Pong
 )

@@ -143,6 +143,9 @@ class TrunkKeeper:
                     self._step(partner)
             case sip.Ended():
                 self._over(event.call)
+            case sip.AboveRate():
+                if partner := self._partners.get(event.trunk):
+                    partner.limiter.refused += event.count
             case sip.TrunksSet():
                 self._on_trunks_set(event)
 
@@ -160,6 +163,9 @@ class TrunkKeeper:
             region=wanted.region,
         )
         ranking = rank(facts, [partner.facts(now, facts.number) for partner in self._partners.values()])
+        for one in ranking.left_out:
+            if one.is_full:
+                self._partners[one.trunk].limiter.refused += 1
         left_out = tuple(f"{one.trunk}: {one.why}" for one in ranking.left_out)
         if wanted.trunk and wanted.trunk not in self._partners:
             left_out = (f"{wanted.trunk}: there is no trunk of this name", *left_out)

@@ -89,6 +89,7 @@ class Partner:
     def inherit(self, old: Partner, now: float) -> None:
         """After a reload: calls that stand count on; if it is the same partner, all that was learnt of it is kept."""
         self.limiter = Limiter(self.section.max_calls, self.section.calls_per_s, calls=old.limiter.calls)
+        self.limiter.refused = old.limiter.refused
         self.outcomes, self.not_in_stack = old.outcomes, old.not_in_stack
         if _identity(self.section) == _identity(old.section):
             self.health, self._probing, self._probes = old.health, old._probing, old._probes

@@ -140,6 +140,7 @@ class Endpoint:
 
     def report(self) -> None:
         self.switchboard.report(pj.puenteGateTakeDropped(), pj.puenteGateTakeRefused())
+        self.partners.tell_excess()
         self.partners.sweep()
 
     def _new_leg(self, command: m.Dial) -> Leg:

@@ -69,6 +69,7 @@ class Partners:
 
         `within_s`: new ones register spread over this time.
         """
+        self.tell_excess()  # while the accounts are those that it is of
         problems, missing = [], {}
         self._wanted = ()
         wanted = {trunk.name: trunk for trunk in trunks}
@@ -208,6 +209,13 @@ class Partners:
             trunks.append(gate_line(number, account.trunk, account.host))
         if pj.puenteGateTrunks("\n".join(trunks)) < 0 or pj.puenteGateAllow("\n".join(networks)) < 0:
             raise SipError("too many source addresses of trunks")
+
+    def tell_excess(self) -> None:
+        """Calls that the gate has refused as too many in a second, by trunk."""
+        for row in pj.puenteGateTakeExcess().splitlines():
+            number, count = map(int, row.split(" "))
+            if account := self._numbers.get(number):
+                self._endpoint.emit(m.AboveRate(trunk=account.name, count=count))
 
     def on_loss(self, loss: Loss) -> None:
         for account in self:

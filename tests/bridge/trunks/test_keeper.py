@@ -191,6 +191,7 @@ class TestChoices:
         choices = rig.keeper.choices(MX)
         assert (choices.ways, choices.is_carried, choices.is_full, choices.retry_after_s) == ((), True, True, 5)
         assert rig.keeper.take("one") == "1 of 1 calls"
+        assert rig.keeper.states()[0].refused == 2
         rig.keeper.release("one")
         assert rig.ways() == ["one"]
         await rig.keeper.stop()
@@ -295,6 +296,13 @@ class TestCallsThatComeIn:
         assert ends == [None, None, End(Blame.CLIENT, "trunk-full", 503, "trunk one: 2 calls per second", 1)]
         assert rig.keeper.take("one") == ""  # what comes in does not starve what goes out
         await rig.keeper.stop()
+
+    async def test_what_the_gate_has_refused_counts_and_is_kept_over_a_reload(self, rig: Rig) -> None:
+        for count in (3, 4):
+            rig.keeper.on_sip(sip.AboveRate(trunk="one", count=count))
+        rig.keeper.on_sip(sip.AboveRate(trunk="gone", count=1))
+        rig.keeper.reload([msgspec.structs.replace(ONE, order=1), TWO])
+        assert [state.refused for state in rig.keeper.states()] == [7, 0]
 
     async def test_deaf_calls_count_against_the_trunk_and_short_ones_do_not(self, rig: Rig) -> None:
         rig.answer_probes()

@@ -294,6 +294,7 @@ class TestMatch:
             told = await process.expect(m.Dropped)
             assert (told.source, told.method, told.count) == (peer.address, "INVITE", 7)
             assert told.why == "more calls in a second than the trunk may bring: 503"
+            assert await process.expect(m.AboveRate) == m.AboveRate(trunk="limited", count=7)
             assert (await called(process, peer)).trunk == "limited"  # a second later
 
 
