@@ -12,6 +12,7 @@ Each question makes those before it void: an answer that comes too late is not h
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -205,6 +206,8 @@ class Registrar:
             self._ask(self.target)
         elif answer.status in REFUSED or answer.status >= 600:
             self._on_failure("refused", answer)
+        elif answer.status // 100 == 2:
+            self._on_failure("refused", dataclasses.replace(answer, reason=f"{answer.reason}, but for 0 seconds"))
         elif other := self._untried():
             self.is_registered, self._expires_s = False, self._trunk.expires_s
             self._tell("unreachable", answer)

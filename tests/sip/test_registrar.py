@@ -157,7 +157,8 @@ class TestRegistering:
         stack = Stack(A)
         stack.let_time_pass()
         stack.answer(Answer(200, "OK"))
-        assert stack.states() == [("unreachable", 200, 4)]
+        assert stack.told[0].reason == "OK, but for 0 seconds"
+        assert stack.states() == [("refused", 200, 16)]
 
 
 class TestFailure:
