@@ -42,6 +42,8 @@ SHORTEST_SLEEP_S = 0.01
 ONE_WAY_AFTER_S = 6.0
 "An answered call as long as this in which we heard nothing was deaf. Shorter ones may just have been hung up."
 TRUNKS_SET_S = 3.0
+FEW_PROBES, PROBE_SPREAD_S, LONGEST_SPREAD_S = 10, 0.01, 2.0
+"The first probes of so many trunks go out at once; of more, spread by dice: so long for each, at most so long for all."
 MOST_WAYS = 16
 "Nobody tries more for one call."
 STATES = {"up", "down", "half-open", "registered", "refused", "unreachable", "unregistered"}
@@ -92,6 +94,7 @@ class TrunkKeeper:
         self._timer_at = math.inf
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._trunks_set: asyncio.Future[tuple[str, ...]] | None = None
+        self._spread()
         for partner in self._partners.values():
             self._address_known(partner, now)
 
@@ -247,7 +250,7 @@ class TrunkKeeper:
         """New settings. Calls that stand are not touched; what is known of unchanged partners is kept."""
         now, before = self._clock(), self._partners
         self._partners = {}
-        added, changed = [], []
+        added, changed, fresh = [], [], []
         for section in trunks:
             old = before.get(section.name)
             if old is not None and old.section == section:
@@ -262,6 +265,9 @@ class TrunkKeeper:
                     partner.inherit(gone, now)
                 added.append(section.name)
             self._partners[section.name] = partner
+            fresh.append(partner)
+        self._spread()
+        for partner in fresh:
             self._address_known(partner, now)
         removed = [name for name in before if name not in self._partners]
         self._gone |= {name: before[name] for name in removed}
@@ -358,6 +364,12 @@ class TrunkKeeper:
             if moved and self._partners.get(partner.name) is partner:
                 self._set_targets(partner)
         self._step(partner)
+
+    def _spread(self) -> None:
+        count = len(self._partners)
+        within_s = min(LONGEST_SPREAD_S, PROBE_SPREAD_S * count) if count > FEW_PROBES else 0.0
+        for one in self._partners.values():
+            one.first_probe_within_s = within_s
 
     def _address_known(self, partner: Partner, now: float) -> None:
         """An address needs no question: the partner can be called from the first moment on."""

@@ -65,6 +65,8 @@ class Partner:
         "The last good one."
         self.look_up_error = ""
         "Of the last look-up; empty when it was good."
+        self.first_probe_within_s = 0.0
+        "Of many partners that are probed for the first time together each takes its own moment of this time."
         self.not_in_stack = ""
         "Why the SIP stack has no such trunk; empty: it has it, as far as is known."
         self.look_up_at: float | None = now if self.place else None
@@ -118,7 +120,7 @@ class Partner:
         if set(self.targets) == set(before):
             return bool(before != self.targets)
         self.health.set_targets(self.targets, now)
-        self._probing = {target: self._probing.get(target) or Probing(now) for target in self.targets}
+        self._probing = {target: self._probing.get(target) or Probing(self._first_at(now)) for target in self.targets}
         if before:
             self._tell("target-changed", f"{_listed(before)} -> {_listed(self.targets)}")
         self._collect()
@@ -185,7 +187,10 @@ class Partner:
     def forget_probes(self, now: float) -> None:
         """The stack has begun anew: nothing is under way."""
         for probing in self._probing.values():
-            probing.number, probing.next_at = 0, now
+            probing.number, probing.next_at = 0, self._first_at(now)
+
+    def _first_at(self, now: float) -> float:
+        return now + self._roll() * min(self.first_probe_within_s, self.section.probe_every_s)
 
     @property
     def _is_probed(self) -> bool:

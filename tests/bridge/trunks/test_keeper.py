@@ -101,6 +101,16 @@ class TestTheLine:
         assert [(one.trunk, one.target) for one in rig.sent(sip.Probe)] == [("one", A), ("two", B)]
         await rig.keeper.stop()
 
+    async def test_many_are_probed_one_after_the_other_and_may_be_called_at_once(self) -> None:
+        many = [msgspec.structs.replace(ONE, name=f"t{place}", host=f"192.0.2.{place}") for place in range(1, 101)]
+        rig = Rig(*many).up()
+        assert rig.sent(sip.Probe) == []
+        assert len(rig.ways()) == 16
+        rig.now += 0.5  # the dice show a half, and a hundred take a second
+        rig.keeper.choices(MX)
+        assert len(rig.sent(sip.Probe)) == 100
+        await rig.keeper.stop()
+
     async def test_a_new_one_is_told_all_again(self, rig: Rig) -> None:
         rig.line.sent.clear()
         rig.keeper.on_sip(LineLost("killed"))
