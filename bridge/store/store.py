@@ -90,6 +90,11 @@ class Store:
         """False: the database is away, and records go into the spool."""
         return self._writer.is_direct.is_set()
 
+    @property
+    def is_in_memory_alone(self) -> bool:
+        """The spool takes nothing either: what comes now does not outlive the bridge."""
+        return self._writer.spool_fails and not self.is_well
+
     def begin(self, record: CallRecord) -> asyncio.Future[None]:
         record.bridge = self.instance
         return self._writer.put(entries.begun(record))
