@@ -15,6 +15,8 @@ Found = Iterator[tuple[Key, str]]
 
 MOST_PER_MINUTE, MOST_DECIMALS = 1000, 6
 "In any currency, and as finely as amounts are kept (bridge.routing.price): what is beyond is a slip of the finger."
+CANNOT_BE_WRITTEN = "cannot be written to"
+"What is no mistake for those who only read."
 BILLING = re.compile(r"[1-9]\d{0,3}/[1-9]\d{0,3}")
 
 
@@ -34,7 +36,7 @@ def check_directory(path: Key, directory: Path) -> Found:
     if not directory.is_dir():
         yield path, f"{directory} is no directory"
     elif not os.access(directory, os.W_OK | os.X_OK):
-        yield path, f"{directory} cannot be written to"
+        yield path, f"{directory} {CANNOT_BE_WRITTEN}"
 
 
 def check_file(path: Key, file: str) -> Found:

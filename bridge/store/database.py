@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiosqlite
 import sqlalchemy as sa
@@ -96,7 +97,7 @@ class Database:
         """A transaction. Raises what `apply` raises."""
         if self._writes and self.address.is_sqlite and not self._is_up_to_date:
             _make_private(self.address)
-        with translated():
+        with translated(str(self.address.path) if self.address.is_sqlite else ""):
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -144,7 +145,8 @@ def _upsert(
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(file: str = "") -> Iterator[None]:
+    """`file`: named where it is the trouble."""
     try:
         yield
     except (exc.DataError, exc.IntegrityError) as error:
@@ -154,7 +156,9 @@ def translated() -> Iterator[None]:
         if state.startswith(BAD_DATA):  # asyncpg's of a value that it cannot send, too
             raise EntryRefused(_short(error)) from None
         cannot_open = "unable to open database file" in str(error.orig) or "not a database" in str(error.orig)
-        raise (StoreError if state in FOR_GOOD or cannot_open else StoreDown)(_short(error)) from None
+        is_bad_file = file and (cannot_open or "malformed" in str(error.orig))
+        text = f"{file}: {_short(error)}" if is_bad_file else _short(error)
+        raise (StoreError if state in FOR_GOOD or cannot_open else StoreDown)(text) from None
     except exc.SQLAlchemyError as error:
         raise StoreDown(_short(error)) from None
     except (OSError, TimeoutError) as error:  # asyncpg's connect does not wrap them
@@ -175,7 +179,7 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
         arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
         # A server that was started again is not noticed at the cost of the first batch after it.
         return create_async_engine(address.url, connect_args=arguments, pool_pre_ping=True, **options)
-    engine = create_async_engine(address.url, **options)
+    engine = create_async_engine(address.url if writes else _url_to_read(address), **options)
 
     def connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver would begin by itself, and too late
@@ -188,6 +192,15 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begins)
     return engine
+
+
+def _url_to_read(address: Address) -> sa.URL:
+    """Where we may not write SQLite cannot open a WAL database that nobody has open: it would make files beside it."""
+    path = address.path
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    if may_write or path.with_name(f"{path.name}-wal").exists():
+        return address.url
+    return address.url.set(database=f"file:{quote(str(path.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
 async def _set_up(connection: aiosqlite.Connection, pragmas: Sequence[str] = READS) -> None:

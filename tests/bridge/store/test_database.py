@@ -109,10 +109,23 @@ class TestTrouble:
     async def test_a_file_that_is_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "a.db").write_text("Dear diary, " * 1000)
         database = Database(Address.parse(f"sqlite:///{tmp_path}/a.db"))
-        with pytest.raises(StoreError, match="file is not a database") as caught:
+        with pytest.raises(StoreError, match=f"^{tmp_path}/a.db: file is not a database") as caught:
             await database.apply([])
         assert not isinstance(caught.value, StoreDown)
         await database.close()
+
+    async def test_a_file_that_is_damaged_is_named(self, tmp_path: Path) -> None:
+        address = Address.parse(f"sqlite:///{tmp_path}/a.db")
+        database = Database(address)
+        await database.apply([ended(over(str(number), caller="9" * 400)) for number in range(100)])
+        await database.close()
+        with address.path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (address.path.stat().st_size - 4096))
+        reader = Reader(address)
+        with pytest.raises(StoreError, match=f"^{tmp_path}/a.db: database disk image is malformed"):
+            await reader.calls(CallFilter())
+        await reader.close()
 
     async def test_nobody_else_may_read_the_file(self, tmp_path: Path) -> None:
         address = Address.parse(f"sqlite:///{tmp_path}/a.db")
