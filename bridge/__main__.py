@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+ENOUGH = 141
+"As a shell tells of a program that SIGPIPE has ended."
 COMMANDS = {
     "serve": "serve",
     "check-config": "check_config",
@@ -45,7 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.arguments(chosen)
         chosen.set_defaults(run=module.run)
     args = parser.parse_args(words)
-    status: int = args.run(args)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; the interpreter would try once more in its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENOUGH
     return status
 
 

@@ -73,7 +73,10 @@ class CountedRecords:
 
     def end(self, record: CallRecord) -> asyncio.Future[None]:
         if record.cost is None and record.answered_at:
-            record.cost = self._cost(record.trunk, record.duration_s)
+            try:
+                record.cost = self._cost(record.trunk, record.duration_s)
+            except (ArithmeticError, ValueError):  # an end without its price is better than no end
+                log.exception("! call %s has no cost", record.call)
         durable = self._store.end(record)
         for count in self._counting:
             count(record)

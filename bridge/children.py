@@ -1,6 +1,6 @@
 """A child process under care: started, spoken to, pinged, and replaced when it dies or falls silent.
 
-    python -m <module> --fd N        one SOCK_SEQPACKET socket, one message per packet
+    python -m <module> --fd N        one SOCK_SEQPACKET socket, one message per packet (or several, `Tongue.pieces`)
 
     STARTING --first Pong--> READY --exit, silence, closed socket--> lost --growing wait with dice--> STARTING
 
@@ -54,6 +54,10 @@ class Tongue(Generic[Down, Up]):
     stop: Down
     pong: type
     max_bytes: int
+    pieces: Callable[[bytes], Sequence[bytes]] = lambda message: (message,)
+    "For a child whose messages may be too long for one packet, ..."
+    joiner: Callable[[], Callable[[bytes], bytes | None]] = lambda: lambda packet: packet
+    "... and each life's way back: None for a packet that is only a part."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,7 @@ class Child(Generic[Down, Up]):
         self.is_ready = False
         self.starts = 0
         self.pid = 0
+        self._join = tongue.joiner()
         self._stop = asyncio.Event()
         self._link: _Link | None = None
         self._heard_at = 0.0
@@ -121,7 +126,7 @@ class Child(Generic[Down, Up]):
         if self._life is None:
             return
         if self._link:
-            self._link.send(self.tongue.encode(self.tongue.stop))
+            self._say(self._link, self.tongue.stop)
         _, late = await asyncio.wait({self._life}, timeout=self.care.stop_s)
         for task in late:
             task.cancel()
@@ -130,7 +135,10 @@ class Child(Generic[Down, Up]):
 
     def send(self, message: Down) -> bool:
         """False when nobody is there to hear it."""
-        return self._link is not None and self._link.send(self.tongue.encode(message))
+        return self._link is not None and self._say(self._link, message)
+
+    def _say(self, link: _Link, message: Down) -> bool:
+        return all(link.send(packet) for packet in self.tongue.pieces(self.tongue.encode(message)))
 
     async def _live(self) -> None:
         failures, loop = 0, asyncio.get_running_loop()
@@ -158,7 +166,7 @@ class Child(Generic[Down, Up]):
             except OSError as error:
                 return f"cannot be started: {error.strerror}"
             theirs.close()
-            self.pid, self.starts = process.pid, self.starts + 1
+            self.pid, self.starts, self._join = process.pid, self.starts + 1, self.tongue.joiner()
             echo = asyncio.create_task(self._log_stderr(process.stderr), name=f"stderr of {self.name}")
             link = self._link = _Link(ours, self.tongue.max_bytes, self._receive, self.care.most_unsent)
             try:
@@ -186,14 +194,14 @@ class Child(Generic[Down, Up]):
     async def _watch(self, process: asyncio.subprocess.Process, link: _Link) -> str:
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
-        link.send(self.tongue.encode(self.first))
+        self._say(link, self.first)
         exited = asyncio.create_task(process.wait())
         signs: set[asyncio.Future[Any]] = {exited, link.gone}
         number = 0
         try:
             while True:
                 number += 1
-                link.send(self.tongue.encode(self.tongue.ping(number)))
+                self._say(link, self.tongue.ping(number))
                 await asyncio.wait(signs, timeout=self.care.ping_s, return_when=asyncio.FIRST_COMPLETED)
                 if link.gone.done() and not exited.done():
                     await asyncio.wait({exited}, timeout=0.2)  # a closed socket mostly is the first sign of an exit
@@ -209,8 +217,10 @@ class Child(Generic[Down, Up]):
 
     def _receive(self, packet: bytes) -> None:
         self._heard_at = asyncio.get_running_loop().time()
+        if (whole := self._join(packet)) is None:
+            return
         try:
-            message = self.tongue.decode(packet)
+            message = self.tongue.decode(whole)
         except msgspec.DecodeError as error:
             log.error("! %s said what we do not understand: %s", self.name, error)
             return
@@ -220,7 +230,10 @@ class Child(Generic[Down, Up]):
             self._on_ready()
             if self._was_ready and not self._was_ready.done():
                 self._was_ready.set_result(None)
-        self._on_message(message)
+        try:
+            self._on_message(message)
+        except Exception:  # a bug over one message must not cost the others, last words before an exit among them
+            log.exception("! bug while %s was heard to say %s", self.name, type(message).__name__)
 
     async def _log_stderr(self, stream: asyncio.StreamReader | None) -> None:
         """Line by line, in pieces of our own: `readline` gives up on lines longer than its buffer."""

@@ -15,6 +15,8 @@ from bridge.store import Address, Forgetful, Store
 from bridge.trunks.accounts import account
 from media import wire
 from sip import messages as sip
+from sip.border import SipError
+from sip.trunks import check
 
 
 def endpoint_options(section: SipSection) -> sip.EndpointOptions:
@@ -90,6 +92,11 @@ def adapter_problems(config: Config, environ: Mapping[str, str]) -> Iterator[tup
         store_address(config, environ)
     except StoreError as error:
         yield ("records", "url"), str(error)
+    for place, one in enumerate(trunk_accounts(config, environ)):
+        try:
+            check(one)
+        except SipError as error:
+            yield ("trunks", place), str(error).removeprefix(f"trunk {one.name}: ")
     for place, section in enumerate(config.platforms):
         try:
             PLATFORMS[section.kind](section, api_key(section, environ))

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from sip.headers import Message, name_and_uri, parse_message
 from sip.messages import Target, TrunkAccount
-from sip.registrar import Answer
+from sip.registrar import LONGEST_EXPIRES_S, Answer
 from sip.trunks import contact_user, in_uri, is_secure, our_uri
 
 METHODS = "PRACK, INVITE, ACK, BYE, CANCEL, UPDATE, INFO, NOTIFY, REFER, OPTIONS"
 _BETWEEN_CONTACTS = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)(?![^<]*>)')
-_EXPIRES = re.compile(r";\s*expires\s*=\s*\"?(\d+)", re.IGNORECASE)
+_EXPIRES = re.compile(r";\s*expires\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _TAGS_AND_PARAMETERS = re.compile(r"[;?].*$")
 
 
@@ -114,8 +114,8 @@ def granted_s(message: Message, contact: str, asked_s: int) -> int:
     mine = [one for one in every if _bare(name_and_uri(one)[1]) == wanted] or (every if len(every) == 1 else [])
     for one in mine:
         if found := _EXPIRES.search(one):
-            return int(found[1])
-    return _number(message, "expires", asked_s)
+            return min(int(found[1]), LONGEST_EXPIRES_S)
+    return min(_number(message, "expires", asked_s), LONGEST_EXPIRES_S)
 
 
 def _bare(uri: str) -> str:

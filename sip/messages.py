@@ -1,8 +1,8 @@
 """Everything the control process and the sip process say to each other.
 
 The two are joined by one Unix SOCK_SEQPACKET socket: one message is one packet, msgpack-encoded by `msgspec`, so there
-is no framing to get wrong. Commands go down (control -> sip), events come up. Read this file first: it is the whole
-surface of the room.
+is no framing to get wrong; only what is too long for a packet, a list of trunks, comes in pieces. Commands go down
+(control -> sip), events come up. Read this file first: it is the whole surface of the room.
 
 A call is named by `call`, a short random hex string. For an inbound call the sip process makes it, for an outbound
 call whoever sends `Dial` does. After `Ended` a name is never used again; a command for an unknown call is ignored and
@@ -21,7 +21,11 @@ from sip.options import Target as Target
 from sip.options import TrunkAccount as TrunkAccount
 
 MAX_MESSAGE_BYTES = 120_000
-"Larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000), and than the 255 trunks that there may be at most."
+"""Of one packet: larger than any SIP message we accept (PJSIP_MAX_PKT_LEN 8000), and less than a socket takes at once
+(net.core.wmem_default 212992). What is longer comes in pieces.
+"""
+_PIECE, _LAST_PIECE = b"\xc1\x01", b"\xc1\x00"
+"0xC1 is the one byte that begins no msgpack value."
 
 
 # --- control -> sip -------------------------------------------------------------------------------------------------
@@ -44,6 +48,8 @@ class Start(Command):
 
     options: EndpointOptions
     trunks: tuple[TrunkAccount, ...]
+    must_have_all: bool = True
+    "A trunk that cannot be set up is `StartFailed`. False, after a death: it is left out, as `TrunksSet` then says."
 
 
 class Ring(Command):
@@ -347,9 +353,12 @@ class ReferProgress(Event):
 
 
 class TrunksSet(Event):
-    """`SetTrunks` is done. `problems`: a sentence for each trunk that could not be set up."""
+    """`SetTrunks` is done, or a `Start` that need not have all. Comes again when one has found room after all."""
 
     problems: tuple[str, ...] = ()
+    "A sentence for each trunk that could not be set up."
+    missing: dict[str, str] = {}
+    "Those that the stack has not even as they were before: why not."
 
 
 class Probed(Event):
@@ -388,6 +397,13 @@ class Dropped(Event):
     method: str
     count: int
     why: str
+
+
+class AboveRate(Event):
+    """INVITEs that were more than a trunk may bring in a second: 503, at no cost. Told once a second at most."""
+
+    trunk: str
+    count: int
 
 
 class RefusedByStack(Event):
@@ -445,6 +461,7 @@ AnyEvent = (
     | Probed
     | Registration
     | Dropped
+    | AboveRate
     | RefusedByStack
     | Pong
 )
@@ -470,6 +487,33 @@ def _mended(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_mended(one) for one in value]
     return value
+
+
+def pieces(message: bytes) -> list[bytes]:
+    """A message as packets, mostly one."""
+    if len(message) <= MAX_MESSAGE_BYTES:
+        return [message]
+    size = MAX_MESSAGE_BYTES - len(_PIECE)
+    cut = [message[at : at + size] for at in range(0, len(message), size)]
+    return [*(_PIECE + piece for piece in cut[:-1]), _LAST_PIECE + cut[-1]]
+
+
+class Joiner:
+    """Packets become messages again."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def add(self, packet: bytes) -> bytes | None:
+        """None: more is to come."""
+        mark = packet[: len(_PIECE)]
+        if mark not in (_PIECE, _LAST_PIECE):
+            return packet
+        self._parts.append(packet[len(_PIECE) :])
+        if mark == _PIECE:
+            return None
+        whole, self._parts = b"".join(self._parts), []
+        return whole
 
 
 def decode_command(data: bytes) -> AnyCommand:

@@ -40,28 +40,38 @@ COMMANDS_PER_TURN = 64
 
 
 class Parent:
-    """Our end of the socket: one message is one packet, never blocks."""
+    """Our end of the socket, never blocks."""
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         sock.setblocking(False)
         self._sock, self._loop = sock, loop
         self._waiting: deque[bytes] = deque()
+        self._joiner = m.Joiner()
         self.is_lost = False
 
+    async def first(self) -> bytes:
+        while (message := self._joiner.add(await self._loop.sock_recv(self._sock, m.MAX_MESSAGE_BYTES))) is None:
+            pass
+        return message
+
     def receive(self) -> bytes | None:
-        """One packet; empty when the parent is gone, None when there is nothing just now."""
+        """One message; empty when the parent is gone, None when there is nothing just now."""
+        message = None
         try:
-            return self._sock.recv(m.MAX_MESSAGE_BYTES)
+            while message is None:
+                message = self._joiner.add(self._sock.recv(m.MAX_MESSAGE_BYTES))
         except BlockingIOError:
             return None
         except OSError:
             return b""
+        return message
 
     def send(self, event: m.AnyEvent) -> None:
         if self.is_lost:
             return
-        self._waiting.append(m.encode(event))
-        if len(self._waiting) == 1:
+        is_idle = not self._waiting
+        self._waiting += m.pieces(m.encode(event))
+        if is_idle:
             self._flush()
         if len(self._waiting) > MAX_WAITING:
             log.error("the control process does not read its events: giving up")
@@ -97,7 +107,7 @@ class Process:
         self._stop: asyncio.Future[int] = loop.create_future()
 
     async def run(self) -> int:
-        start = m.decode_command(await self._loop.sock_recv(self._sock, m.MAX_MESSAGE_BYTES))
+        start = m.decode_command(await self._parent.first())
         if not isinstance(start, m.Start):
             raise TypeError(f"the first message must be Start, not {type(start).__name__}")
         try:
@@ -111,7 +121,7 @@ class Process:
 
     def _open(self, start: m.Start) -> bool:
         try:
-            self._parent.send(self._endpoint.open(start))
+            self._endpoint.open(start)
         except SipError as error:
             log.error("cannot start: %s", error)
             self._parent.send(m.StartFailed(why=str(error)))

@@ -5,13 +5,14 @@
                   │    └── next target ◄───────┘
         dead      ├──► next target at once; after the last one: wait with dice, then from the best
         refused   ├──► wait with dice, from a head start (a wrong password is wrong everywhere)
-        423       └──► ask again for what they want at least
+        423       └──► ask again for what they want at least, twice and no more
 
 Each question makes those before it void: an answer that comes too late is not heard.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +26,14 @@ REFUSED = frozenset({401, 403, 404, 407})
 REFUSED_HEAD_START = 3
 "Refused registrations start their back-off here: hammering with a wrong password gets an address banned."
 INTERVAL_TOO_BRIEF = 423
+MOST_REPEATS = 2
+"After a 423 in one attempt. Once is enough for a registrar that knows what it wants."
+LONGEST_EXPIRES_S = 86_400
+"Asked for or believed, whatever a registrar says: as much as settings may want."
 IMPATIENT_MS = 2000
 "How long a target is waited for while there is another one to ask."
+LONGEST_RETRY_AFTER_S = 600
+"What a registrar may ask for. A slip of its finger must not take the trunk away for years."
 SPREAD_S = 0.5
 "What moves many registrations at once (a new target, a lost connection) moves each of them within this time."
 SHORTEST_REFRESH_S = 1.0
@@ -86,7 +93,7 @@ class Registrar:
         self._turn = 0
         "Of the latest question or wait."
         self._is_asking = False
-        self._failures = 0
+        self._failures = self._repeats = 0
         self._tried: list[Target] = []
         "Since the last success or wait."
         self._is_leaving = self._says_goodbye = False
@@ -154,7 +161,7 @@ class Registrar:
         self._later(seconds, lambda: then() if turn == self._turn else None)
 
     def _ask_best(self) -> None:
-        self._tried = []
+        self._tried, self._repeats = [], 0
         if self._targets:
             self._ask(self._targets[0])
         else:
@@ -164,7 +171,7 @@ class Registrar:
 
     def _renew(self) -> None:
         """At the same target, if it is one still."""
-        self._tried = []
+        self._tried, self._repeats = [], 0
         if self.target in self._targets and self.target is not None:
             self._ask(self.target)
         else:
@@ -187,26 +194,32 @@ class Registrar:
 
     def _on_answer(self, answer: Answer) -> None:
         self._is_asking = False
+        least_s = min(answer.min_expires_s, LONGEST_EXPIRES_S)
+        is_brief = answer.status == INTERVAL_TOO_BRIEF and least_s > self._expires_s
         if answer.status // 100 == 2 and answer.expires_s > 0:
             self.is_registered, self._failures = True, 0
             self._wait(refresh_in(answer.expires_s, self._roll), self._renew)
             self._tell("registered", answer)
-        elif answer.status == INTERVAL_TOO_BRIEF and answer.min_expires_s > self._expires_s and self.target:
-            self._expires_s = answer.min_expires_s
+        elif is_brief and self._repeats < MOST_REPEATS and self.target:
+            self._repeats += 1
+            self._expires_s = least_s
             self._ask(self.target)
         elif answer.status in REFUSED or answer.status >= 600:
             self._on_failure("refused", answer)
+        elif answer.status // 100 == 2:
+            self._on_failure("refused", dataclasses.replace(answer, reason=f"{answer.reason}, but for 0 seconds"))
         elif other := self._untried():
-            self.is_registered = False
+            self.is_registered, self._expires_s = False, self._trunk.expires_s
             self._tell("unreachable", answer)
             self._ask(other)
         else:
             self._on_failure("unreachable", answer)
 
     def _on_failure(self, state: State, answer: Answer) -> None:
-        self.is_registered = False
+        self.is_registered, self._expires_s = False, self._trunk.expires_s
         self._failures = max(self._failures + 1, REFUSED_HEAD_START if state == "refused" else 1)
-        wait_s = round(max(retry_in(self._failures, self._trunk.retry_s, self._roll), answer.retry_after_s), 1)
+        asked_s = min(answer.retry_after_s, LONGEST_RETRY_AFTER_S)
+        wait_s = round(max(retry_in(self._failures, self._trunk.retry_s, self._roll), asked_s), 1)
         self._wait(wait_s, self._ask_best)
         self._tell(state, answer, wait_s)
 

@@ -141,7 +141,7 @@ class Desk:
                 log.warning("! dropped %d x %s from %s: %s", event.count, event.method, event.source, event.why)
             case sip.RefusedByStack():
                 log.warning("! refused by the SIP stack: %s from %s: %s", event.status, event.source, event.why)
-            case sip.Registration() | sip.Probed() | sip.TrunksSet() | sip.Pong():
+            case sip.Registration() | sip.Probed() | sip.TrunksSet() | sip.AboveRate() | sip.Pong():
                 pass  # the keeper of the trunks tells what is news of them
             case _:
                 if isinstance(event, sip.Ended):

@@ -22,6 +22,8 @@ TONGUE: Tongue[sip.Command, sip.AnyEvent] = Tongue(
     stop=sip.Stop(),
     pong=sip.Pong,
     max_bytes=sip.MAX_MESSAGE_BYTES,
+    pieces=sip.pieces,
+    joiner=lambda: sip.Joiner().add,
 )
 
 
@@ -48,11 +50,12 @@ class SipLine:
         self._why_not = ""
         self.started: sip.Started | None = None
         "Where it listens; None while it does not."
+        self._has_listened_at: sip.Started | None = None
         self.child: Child[sip.Command, sip.AnyEvent] = Child(
             "sip",
             [module],
             TONGUE,
-            first=sip.Start(options=options, trunks=self._trunks),
+            first=self._first(),
             on_message=self._receive,
             on_lost=self._lost,
             care=care,
@@ -79,11 +82,7 @@ class SipLine:
     def set_trunks(self, trunks: Sequence[sip.TrunkAccount]) -> bool:
         """For this process and all after it. Answered by `TrunksSet`, when there is a process to answer."""
         self._trunks = tuple(trunks)
-        self.child.first = (
-            self._start_again_at(self.started)
-            if self.started
-            else sip.Start(options=self._options, trunks=self._trunks)
-        )
+        self.child.first = self._first()
         return self.send(sip.SetTrunks(trunks=self._trunks))
 
     def _receive(self, event: sip.AnyEvent) -> None:
@@ -91,18 +90,23 @@ class SipLine:
             case sip.Pong():
                 return
             case sip.Started():
-                self.started = event
-                self.child.first = self._start_again_at(event)
+                self.started = self._has_listened_at = event
+                self.child.first = self._first()
             case sip.StartFailed():
                 self._why_not = event.why
         self._on_event(event)
 
-    def _start_again_at(self, where: sip.Started) -> sip.Start:
-        """For the process after this one: on the ports this one has found, which partners and Contacts know by now."""
+    def _first(self) -> sip.Start:
+        """For the next process: on the ports that one before has found, which partners and Contacts know by now.
+
+        The very first may fail for a trunk, in front of whoever starts it. Those after it carry the others' calls.
+        """
+        if (where := self._has_listened_at) is None:
+            return sip.Start(options=self._options, trunks=self._trunks)
         options = msgspec.structs.replace(
             self._options, udp_port=where.udp_port, tcp_port=where.tcp_port, tls_port=where.tls_port
         )
-        return sip.Start(options=options, trunks=self._trunks)
+        return sip.Start(options=options, trunks=self._trunks, must_have_all=False)
 
     def _lost(self, why: str) -> None:
         self.started = None

@@ -10,7 +10,15 @@ from typing import get_args
 
 import msgspec
 
-from bridge.commands.records import address, console, settings, store_arguments, tell_what_waits
+from bridge.commands.records import (
+    WRONG,
+    address,
+    console,
+    settings,
+    store_arguments,
+    tell_what_waits,
+    wrong_times,
+)
 from bridge.errors import StoreError
 from bridge.records import Outcome
 from bridge.reports.call_list import call_table, event_table
@@ -31,15 +39,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trunk", default="", help="only this one")
     parser.add_argument("--company", default="", help="only this one's")
     parser.add_argument("--outcome", default="", choices=[one for one in get_args(Outcome) if one], help="only these")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="the latest N (default: %(default)s)")
+    parser.add_argument("--limit", type=_count, default=50, metavar="N", help="the latest N (default: %(default)s)")
     store_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     words = [word for word in args.call if word != "show"]
-    if len(words) > 1 or (args.call and not words):
-        print("puente calls: name one call, as in `puente calls show 7f3a91c2`", file=sys.stderr)
-        return 2
+    if wrong := _wrong(args, words):
+        print(f"puente calls: {wrong}", file=sys.stderr)
+        return WRONG
     try:
         config = settings(args)
         place = address(args, config)
@@ -48,6 +56,21 @@ def run(args: argparse.Namespace) -> int:
     except StoreError as error:
         print(f"puente calls: {error}", file=sys.stderr)
         return 1
+
+
+def _wrong(args: argparse.Namespace, words: Sequence[str]) -> str:
+    if len(words) > 1 or (args.call and not words):
+        return "name one call, as in `puente calls show 7f3a91c2`"
+    given = next((f"--{name}" for name in ("region", "company", "outcome") if getattr(args, name)), "")
+    if args.events and given:
+        return f"{given} is said of calls: with --events there are --trunk, --since and --until"
+    return wrong_times(args)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:10]) < 2**31):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls")
+    return int(text)
 
 
 async def _answer(reader: Reader, call: str, args: argparse.Namespace) -> int:

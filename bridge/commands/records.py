@@ -12,12 +12,15 @@ from pathlib import Path
 from rich.console import Console
 
 from bridge.config import Config, SecretMissing, examine
+from bridge.config.parts import CANNOT_BE_WRITTEN
 from bridge.errors import StoreError
 from bridge.options import store_address
 from bridge.reports.when import moment
 from bridge.store import Address
 from bridge.store.spool import waiting
 
+WRONG = 2
+"Exit status of an argument that makes no sense, as argparse has it."
 PIPE_WIDTH = 200
 "A pipe has no width of its own; nothing shall be cut off in it."
 
@@ -33,13 +36,21 @@ def store_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, one object per line or one report")
 
 
+def wrong_times(args: argparse.Namespace) -> str:
+    """What no single argument can tell; empty: nothing is wrong."""
+    if args.since and args.until and args.since >= args.until:
+        return f"--since {args.since} is not before --until {args.until}"
+    return ""
+
+
 def settings(args: argparse.Namespace) -> Config:
-    """Of a file only what is said about records and costs must be right. Raises StoreError."""
+    """Of a file only what is said about records and costs must be right; nothing is written. Raises StoreError."""
     if not args.config:
         return Config()
     config, errors = examine(args.config, os.environ)
     for error in errors:
-        if config is None or error.key.startswith(("records", "costs")):
+        matters = error.key.startswith(("records", "costs")) and not error.problem.endswith(CANNOT_BE_WRITTEN)
+        if config is None or matters:
             raise StoreError(str(error))
     assert config is not None
     return config

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.commands.records import address, console, settings, store_arguments, tell_what_waits
+from bridge.commands.records import (
+    WRONG,
+    address,
+    console,
+    settings,
+    store_arguments,
+    tell_what_waits,
+    wrong_times,
+)
 from bridge.errors import StoreError
 from bridge.reports.cost_page import page
 from bridge.reports.costs import compare
@@ -29,6 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.month and (wrong := wrong_times(args)):
+        print(f"puente report: {wrong}", file=sys.stderr)
+        return WRONG
     since, until = args.month or (args.since or "", args.until or "")
     try:
         config = settings(args)

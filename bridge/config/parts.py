@@ -13,6 +13,10 @@ from bridge.config.toml_lines import Path as Key
 
 Found = Iterator[tuple[Key, str]]
 
+MOST_PER_MINUTE, MOST_DECIMALS = 1000, 6
+"In any currency, and as finely as amounts are kept (bridge.routing.price): what is beyond is a slip of the finger."
+CANNOT_BE_WRITTEN = "cannot be written to"
+"What is no mistake for those who only read."
 BILLING = re.compile(r"[1-9]\d{0,3}/[1-9]\d{0,3}")
 
 
@@ -32,7 +36,7 @@ def check_directory(path: Key, directory: Path) -> Found:
     if not directory.is_dir():
         yield path, f"{directory} is no directory"
     elif not os.access(directory, os.W_OK | os.X_OK):
-        yield path, f"{directory} cannot be written to"
+        yield path, f"{directory} {CANNOT_BE_WRITTEN}"
 
 
 def check_file(path: Key, file: str) -> Found:
@@ -49,6 +53,10 @@ def check_price(path: Key, text: str) -> Found:
         return
     if not (price.is_finite() and price >= 0):
         yield path, f"`{text}` is no price"
+    elif price > MOST_PER_MINUTE:
+        yield path, f"`{text}` is more than {MOST_PER_MINUTE} per minute"
+    elif (digits := price.normalize().as_tuple().exponent) and int(digits) < -MOST_DECIMALS:
+        yield path, f"`{text}` has more than {MOST_DECIMALS} decimals"
 
 
 def check_billing(path: Key, text: str) -> Found:

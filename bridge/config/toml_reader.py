@@ -17,6 +17,8 @@ import msgspec
 
 from bridge.config.toml_lines import Path, TomlLines, spell
 
+_ITEM = re.compile(r"\[(\d+)\]")
+
 Tree = TypeVar("Tree", bound=msgspec.Struct)
 
 
@@ -34,7 +36,8 @@ class TomlReader:
         self.problems: list[Problem] = []
 
     def note(self, path: Path, problem: str) -> None:
-        found = Problem(self.lines.line(path), spell(path) or "file", problem)
+        printable = "".join(one if one.isprintable() else repr(one)[1:-1] for one in problem)
+        found = Problem(self.lines.line(path), spell(path) or "file", printable)
         if found not in self.problems:
             self.problems.append(found)
 
@@ -94,11 +97,15 @@ def _is_struct(kind: Any) -> bool:
 
 def _in_our_words(error: str, value: object, kind: Any) -> str:
     choices = [str(choice) for choice in _choices(kind)]
+    if get_origin(kind) is tuple and not isinstance(value, list):
+        return f'must be an array, e.g. ["{choices[0] if choices else "..."}"], not {_named(value)}'
     if choices:
         wrong = [one for one in (value if isinstance(value, list) else [value]) if one not in choices]
         hint = nearest(str(wrong[0]), choices) if wrong else ""
         return f"must be one of {', '.join(choices)}; got {', '.join(map(repr, wrong))}{hint}"
-    return error[:1].lower() + error[1:]
+    problem, _, place = error.partition(" - at `$")
+    within = f" as item {int(item[1]) + 1}" if (item := _ITEM.match(place)) else ""
+    return f"{problem[:1].lower()}{problem[1:]}{within}"
 
 
 def _choices(kind: Any) -> tuple[object, ...]:

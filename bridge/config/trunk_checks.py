@@ -10,16 +10,25 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from bridge.config.parts import Found, check_billing, check_currency, check_price, check_secret
 from bridge.config.secrets import is_address
-from bridge.config.sections import SipSection, TrunkSection
+from bridge.config.sections import Section, SipSection, TrunkSection
 from bridge.config.toml_lines import Path as Key
 from bridge.config.toml_reader import nearest
 
 E164 = re.compile(r"\+[1-9]\d{1,14}")
 PREFIX = re.compile(r"\+[1-9]\d{0,14}")
-HOST = re.compile(
-    r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))(?::(?P<port>\d+))?"
-)
-SIP_URI = ("sip:", "sips:")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?"
+HOST = re.compile(rf"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>_?{_LABEL}(?:\._?{_LABEL})*))(?::(?P<port>[0-9]{{1,5}}))?")
+USER = re.compile(r"(?:[A-Za-z0-9_.!~*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+")
+"RFC 3261, 25.1: what may stand before the @ of a SIP URI."
+SIP_URI = re.compile(r"sips?:(?:(?P<user>[^@]*)@)?(?P<where>[^;@]*)(?P<parameters>(?:;[^;@]+)*)")
+NOT_IN_URI = re.compile(r"[^\x21-\x7e]|[<>\"?]")
+TRANSPORTS = ("udp", "tcp", "tls")
+LEAST_PROBE_S = 0.5
+"Between two probes of one address: their answers take their time, and the partner has others to serve."
+MOST_TRUNKS = 1000
+"Twice as many fit into the stack (sip.stack.partners): a reload may have to keep all the old ones beside the new."
+MOST_SOURCES = 8192
+"Of all trunks together: half of what the gate has room for (sip/native/ledger.c), the rest is for looked-up addresses."
 TRANSPORT = re.compile(r";transport=(udp|tcp|tls)\b")
 
 
@@ -28,6 +37,7 @@ def check_trunk(path: Key, trunk: TrunkSection, sip: SipSection, environ: Mappin
     yield from check_secret(
         (*path, "inbound_password"), trunk.inbound_password_env, trunk.inbound_password_file, environ
     )
+    yield from _check_words(path, trunk)
     yield from _check_inbound(path, trunk)
     yield from _check_outbound(path, trunk, sip)
     yield from _check_money(path, trunk)
@@ -39,6 +49,17 @@ def check_trunk(path: Key, trunk: TrunkSection, sip: SipSection, environ: Mappin
         yield (*path, "public_host"), f"`{trunk.public_host}` is no IP address"
     if trunk.kind == "register":
         yield from _check_registering(path, trunk)
+
+
+def _check_words(path: Key, part: Section) -> Found:
+    """Nothing that would begin a new line, of a SIP message, of the log or of a terminal."""
+    for key in part.__struct_fields__:
+        value = getattr(part, key)
+        if isinstance(value, Section):
+            yield from _check_words((*path, key), value)
+        for text in value if isinstance(value, tuple) else [value]:
+            if isinstance(text, str) and not text.isprintable():
+                yield (*path, key), f"`{text}` has a character in it that cannot be printed"
 
 
 def _check_inbound(path: Key, trunk: TrunkSection) -> Found:
@@ -57,10 +78,19 @@ def _check_inbound(path: Key, trunk: TrunkSection) -> Found:
 
 
 def _check_outbound(path: Key, trunk: TrunkSection, sip: SipSection) -> Found:
-    if trunk.host and not is_host(trunk.host):
-        yield (*path, "host"), f"`{trunk.host}` is neither a name nor an address, with or without a port"
-    if trunk.proxy and not trunk.proxy.startswith(SIP_URI):
-        yield (*path, "proxy"), "must begin with sip: or sips:"
+    for key in ("host", "domain"):
+        if (value := getattr(trunk, key)) and not is_host(value):
+            yield (*path, key), f"`{value}` is neither a name nor an address, with or without a port"
+    for key in ("proxy", "registrar"):
+        if (value := getattr(trunk, key)) and (problem := uri_problem(value)):
+            yield (*path, key), problem
+    for key in ("username", "contact_user"):
+        if (value := getattr(trunk, key)) and not USER.fullmatch(value):
+            yield (*path, key), f"`{value}` cannot stand before the @ of a SIP URI"
+    if not trunk.realm:
+        yield (*path, "realm"), "is empty: `*` is any"
+    if 0 < trunk.probe_every_s < LEAST_PROBE_S:
+        yield (*path, "probe_every_s"), f"must be 0 (never) or at least {LEAST_PROBE_S:g}, not {trunk.probe_every_s:g}"
     key, transport = _transport(trunk)
     port = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}[transport]
     if port == -1 and (trunk.host or trunk.proxy or trunk.registrar):
@@ -96,7 +126,7 @@ def _check_money(path: Key, trunk: TrunkSection) -> Found:
 
 
 def _check_registering(path: Key, trunk: TrunkSection) -> Found:
-    if not trunk.registrar.startswith(SIP_URI):
+    if not trunk.registrar:
         yield (*path, "registrar"), "a registering trunk needs a registrar, e.g. `sip:sip.partner.example:5060`"
     if not trunk.username:
         yield (*path, "username"), "a registering trunk needs a user name"
@@ -105,7 +135,11 @@ def _check_registering(path: Key, trunk: TrunkSection) -> Found:
 
 
 def check_trunks_together(trunks: Sequence[TrunkSection]) -> Found:
-    """Two trunks that could not be told apart by what a call of theirs brings."""
+    """Too many, or two that could not be told apart by what a call of theirs brings."""
+    if len(trunks) > MOST_TRUNKS:
+        yield ("trunks", MOST_TRUNKS), f"is one more than the {MOST_TRUNKS} trunks that there may be"
+    if sum(len(trunk.sources) for trunk in trunks) > MOST_SOURCES:
+        yield ("trunks",), f"all together more than {MOST_SOURCES} sources"
     for key in ("contact_user", "inbound_username"):
         seen: dict[str, str] = {}
         for place, trunk in enumerate(trunks):
@@ -131,6 +165,25 @@ def is_host(text: str) -> bool:
     if found["name"] and found["name"].replace(".", "").isdigit() and not is_address(found["name"]):
         return False  # 192.0.2.256
     return found["port"] is None or 1 <= int(found["port"]) <= 65535
+
+
+def uri_problem(uri: str) -> str:
+    """What is wrong with where a proxy or a registrar shall be; empty: nothing."""
+    if not uri.startswith(("sip:", "sips:")):
+        return "must begin with sip: or sips:"
+    if found := NOT_IN_URI.search(uri):
+        return f"`{uri}` is no SIP URI: `{found[0]}` cannot stand in one"
+    parts = SIP_URI.fullmatch(uri)
+    if parts is None or (parts["user"] is not None and not USER.fullmatch(parts["user"].replace(":", ""))):
+        return f"`{uri}` is no SIP URI, e.g. `sip:sip.partner.example:5060`"
+    where = parts["where"]
+    if not is_host(where) or (is_address(where) and ":" in where):  # an IPv6 address needs its brackets here
+        return f"`{where}` is neither a name nor an address, with or without a port"
+    for parameter in parts["parameters"].split(";"):
+        name, _, value = parameter.partition("=")
+        if name.lower() == "transport" and value.lower() not in TRANSPORTS:
+            return f"transport `{value}` is not known here: {', '.join(TRANSPORTS)}"
+    return ""
 
 
 def is_server(text: str) -> bool:

@@ -90,6 +90,11 @@ class LeftOut:
     trunk: str
     why: str
 
+    @property
+    def is_full(self) -> bool:
+        """It would have carried the call, and had no room."""
+        return self.why.startswith(FULL)
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -101,7 +106,7 @@ class Ranking:
     @property
     def is_full(self) -> bool:
         """Nothing is left, and for some of them only because there was no room: it is worth trying again soon."""
-        return not self.choices and any(one.why.startswith(FULL) for one in self.left_out)
+        return not self.choices and any(one.is_full for one in self.left_out)
 
 
 FULL = "full: "

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiosqlite
 import sqlalchemy as sa
@@ -45,6 +46,9 @@ INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgr
 
 FOR_GOOD = frozenset({"28000", "28P01", "3D000", "42501", "3F000"})
 "SQLSTATE: no such user, wrong password, no such database, no right, no schema. Waiting mends none of them."
+
+BAD_DATA = ("22", "23")
+"Classes of SQLSTATE: a value out of range or not of its type, and a constraint."
 
 
 class EntryRefused(BridgeError):
@@ -93,7 +97,7 @@ class Database:
         """A transaction. Raises what `apply` raises."""
         if self._writes and self.address.is_sqlite and not self._is_up_to_date:
             _make_private(self.address)
-        with translated():
+        with translated(str(self.address.path) if self.address.is_sqlite else ""):
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -118,17 +122,17 @@ async def _apply(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
         open_ = {key: row for key, row in open_.items() if key not in done}
         happened = {entry.key: rows.event_row(entry.key, entry.document) for entry in entries if entry.kind == "event"}
         alive = {entry.key: rows.instance_row(entry.document) for entry in entries if entry.kind == "seen"}
-    except ValueError as error:
-        raise EntryRefused(str(error)) from None
-    if done:
-        await connection.execute(_upsert(insert, calls, calls.c.call), [*done.values()])
-    if open_:
-        # A beginning that comes late, out of the spool, must not open again what has ended.
-        await connection.execute(_upsert(insert, calls, calls.c.call, calls.c.ended_at == ""), [*open_.values()])
-    if happened:
-        await connection.execute(insert(trunk_events).on_conflict_do_nothing(), [*happened.values()])
-    if alive:
-        await connection.execute(_upsert(insert, instances, instances.c.bridge), [*alive.values()])
+        if done:
+            await connection.execute(_upsert(insert, calls, calls.c.call), [*done.values()])
+        if open_:
+            # A beginning that comes late, out of the spool, must not open again what has ended.
+            await connection.execute(_upsert(insert, calls, calls.c.call, calls.c.ended_at == ""), [*open_.values()])
+        if happened:
+            await connection.execute(insert(trunk_events).on_conflict_do_nothing(), [*happened.values()])
+        if alive:
+            await connection.execute(_upsert(insert, instances, instances.c.bridge), [*alive.values()])
+    except (ValueError, TypeError, OverflowError) as error:  # of ours, and sqlite3's of a value that it cannot bind
+        raise EntryRefused(_short(error)) from None
 
 
 def _upsert(
@@ -141,15 +145,20 @@ def _upsert(
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(file: str = "") -> Iterator[None]:
+    """`file`: named where it is the trouble."""
     try:
         yield
     except (exc.DataError, exc.IntegrityError) as error:
         raise EntryRefused(_short(error)) from None
     except exc.DBAPIError as error:
         state = str(getattr(error.orig, "sqlstate", "") or "")
+        if state.startswith(BAD_DATA):  # asyncpg's of a value that it cannot send, too
+            raise EntryRefused(_short(error)) from None
         cannot_open = "unable to open database file" in str(error.orig) or "not a database" in str(error.orig)
-        raise (StoreError if state in FOR_GOOD or cannot_open else StoreDown)(_short(error)) from None
+        is_bad_file = file and (cannot_open or "malformed" in str(error.orig))
+        text = f"{file}: {_short(error)}" if is_bad_file else _short(error)
+        raise (StoreError if state in FOR_GOOD or cannot_open else StoreDown)(text) from None
     except exc.SQLAlchemyError as error:
         raise StoreDown(_short(error)) from None
     except (OSError, TimeoutError) as error:  # asyncpg's connect does not wrap them
@@ -170,7 +179,7 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
         arguments = {"timeout": CONNECT_S, "command_timeout": COMMAND_S}
         # A server that was started again is not noticed at the cost of the first batch after it.
         return create_async_engine(address.url, connect_args=arguments, pool_pre_ping=True, **options)
-    engine = create_async_engine(address.url, **options)
+    engine = create_async_engine(address.url if writes else _url_to_read(address), **options)
 
     def connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver would begin by itself, and too late
@@ -183,6 +192,15 @@ def _engine(address: Address, pool_size: int, writes: bool) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "begin", begins)
     return engine
+
+
+def _url_to_read(address: Address) -> sa.URL:
+    """Where we may not write SQLite cannot open a WAL database that nobody has open: it would make files beside it."""
+    path = address.path
+    may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    if may_write or path.with_name(f"{path.name}-wal").exists():
+        return address.url
+    return address.url.set(database=f"file:{quote(str(path.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
 async def _set_up(connection: aiosqlite.Connection, pragmas: Sequence[str] = READS) -> None:

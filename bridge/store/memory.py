@@ -19,7 +19,7 @@ KEPT = 1000
 class Forgetful:
     def __init__(self, instance: str = "") -> None:
         self.instance = instance or secrets.token_hex(4)
-        self.is_well = True
+        self.is_well, self.is_in_memory_alone = True, False  # it is, and was asked to be
         self.events: deque[TrunkEvent] = deque(maxlen=KEPT)
         self._calls: OrderedDict[str, bytes] = OrderedDict()
         self._claims: OrderedDict[str, tuple[str, str]] = OrderedDict()

@@ -12,6 +12,8 @@ from bridge.records import CallRecord, Cost, TrunkEvent
 from bridge.store.entries import InstanceSeen
 
 NANOS = 1_000_000_000
+MOST_NANOS = 2**63 - 1
+"What a column of a database takes."
 LONGEST = 500
 "Characters of a text column: names come from strangers, too. The document has them whole."
 
@@ -65,7 +67,10 @@ def plain(value: Any) -> Any:
 def nanos(amount: str) -> int:
     """`0.008` of a currency as 8,000,000 billionths."""
     try:
-        return int((Decimal(amount) * NANOS).to_integral_value())
+        exact = (Decimal(amount) * NANOS).to_integral_value()
+        if abs(exact) > MOST_NANOS:
+            raise OverflowError
+        return int(exact)
     except (InvalidOperation, ValueError, OverflowError):
         raise ValueError(f"{amount!r} is no amount of money") from None
 

@@ -9,16 +9,20 @@ line ends it: that is where a crash cut off a write that nobody had been promise
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import StoreError
 from bridge.store.entries import Entry
 
+log = logging.getLogger(__name__)
+
 RESERVE = 8 << 20
 "Bytes: some thousand calls."
+LEAST_RESERVE = 1 << 16
+"Less is not worth another try."
 BLOCK = 1 << 16
 AT_A_TIME = 500
 MOST = 16
@@ -31,9 +35,8 @@ class Spool:
         self.path, self._file, self._reserve = path, file, reserve
         self.end = sum(len(line) for line in _whole_lines(path))
         "Behind the last whole entry."
-        with suppress(OSError):  # a file system that cannot, or a disk that is full already: then without
-            if reserve:
-                os.posix_fallocate(file, 0, max(reserve, self.end))
+        if reserve:
+            self._reserve_space()
 
     @classmethod
     def claim(cls, path: Path, reserve: int = RESERVE) -> Spool:
@@ -87,6 +90,23 @@ class Spool:
         if used > self._reserve:
             os.ftruncate(self._file, self._reserve)
         os.fdatasync(self._file)
+
+    def _reserve_space(self) -> None:
+        """As much of it as there is: on a disk that is full already, or a file system that cannot, less or none."""
+        wanted, why = self._reserve, ""
+        while self._reserve >= LEAST_RESERVE:
+            try:
+                os.posix_fallocate(self._file, 0, max(self._reserve, self.end))
+            except OSError as error:
+                why = error.strerror or ""
+                self._reserve //= 2
+            else:
+                break
+        else:
+            self._reserve = 0
+        if self._reserve < wanted:
+            text = "! spool %s: %d of %d bytes could be reserved (%s); on a full disk it takes no more than that"
+            log.warning(text, self.path, self._reserve, wanted, why)
 
     def close(self) -> None:
         """An empty spool leaves no file behind. Twice is once."""

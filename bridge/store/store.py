@@ -90,6 +90,11 @@ class Store:
         """False: the database is away, and records go into the spool."""
         return self._writer.is_direct.is_set()
 
+    @property
+    def is_in_memory_alone(self) -> bool:
+        """The spool takes nothing either: what comes now does not outlive the bridge."""
+        return self._writer.spool_fails and not self.is_well
+
     def begin(self, record: CallRecord) -> asyncio.Future[None]:
         record.bridge = self.instance
         return self._writer.put(entries.begun(record))
@@ -171,6 +176,9 @@ class Store:
                 await connection.execute(sa.delete(claims).where(claims.c.at < oldest))
         except StoreDown as away:
             log.debug("store: not looked for dead bridges: %s", away)
+            return
+        except EntryRefused as refused:
+            log.error("! calls of a bridge that was killed stay open: %s", refused)
             return
         if count:
             log.warning("= %d calls of a bridge that was killed have an end now (bridge-lost)", count)

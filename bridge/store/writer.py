@@ -93,7 +93,7 @@ class Writer:
         self._position = 0
         "Up to here the spool has found its place."
         self._failures, self._again_at_s = 0, 0.0
-        self._has_told, self._spool_fails = False, False
+        self._has_told, self.spool_fails = False, False
         self.is_direct = asyncio.Event()
         self.trouble: StoreError | None = None
         "Why the last attempt failed; None: it did not."
@@ -149,7 +149,7 @@ class Writer:
         if self.is_direct.is_set():
             return not self._pending
         is_late = asyncio.get_running_loop().time() >= self._stops_at_s
-        return is_late and (not self._pending or self._spool_fails)
+        return is_late and (not self._pending or self.spool_fails)
 
     async def _something_to_do(self) -> None:
         """Until there is a new entry, an attempt has ended, or it is time for the next one."""
@@ -187,11 +187,11 @@ class Writer:
         try:
             await self._on_disk(lambda: self._spool.append(entries))
         except OSError as error:
-            if not self._spool_fails:
-                self._spool_fails = True
+            if not self.spool_fails:
+                self.spool_fails = True
                 log.error("! the spool takes nothing either (%s); records wait in memory", error.strerror)
             return False
-        self._spool_fails = False
+        self.spool_fails = False
         return True
 
     def _take(self, at_most: int) -> list[tuple[Entry, asyncio.Future[None]]]:
@@ -209,12 +209,33 @@ class Writer:
     async def _apply(self, entries: Sequence[Entry]) -> None:
         try:
             await self._database.apply(entries)
+        except StoreError:
+            raise
         except EntryRefused as refused:
             if len(entries) == 1:
                 _give_up(entries[0], str(refused))
-                return
-            for entry in entries:
+            else:
+                await self._apply_each(entries)
+        except Exception:
+            if len(entries) == 1:
+                raise
+            await self._apply_each(entries)
+
+    async def _apply_each(self, entries: Sequence[Entry]) -> None:
+        """One of them is bad, and must not keep the others. Where all fail in the same way it may be the database."""
+        bad: list[tuple[Entry, Exception]] = []
+        for entry in entries:
+            try:
                 await self._apply([entry])
+            except StoreError:
+                raise
+            except Exception as bug:
+                bad.append((entry, bug))
+        if len(bad) == len(entries):
+            raise bad[0][1]
+        for entry, why in bad:
+            log.error("! bug in the store", exc_info=why)
+            _give_up(entry, f"bug: {type(why).__name__}")
 
     async def _attempt_succeeds(self) -> bool:
         """Within our patience. Otherwise it has failed and is gone, or goes on."""
@@ -260,7 +281,7 @@ class Writer:
                 await self._on_disk(self._spool.clear)
             except OSError as error:
                 log.error("! the spool cannot be emptied (%s); it will be read again", error.strerror)
-        self._position, self._spool_fails = 0, False
+        self._position, self.spool_fails = 0, False
         if self._has_told:
             self._has_told = False
             log.warning("= the store takes records again; what waited is in it")

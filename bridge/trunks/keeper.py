@@ -42,6 +42,8 @@ SHORTEST_SLEEP_S = 0.01
 ONE_WAY_AFTER_S = 6.0
 "An answered call as long as this in which we heard nothing was deaf. Shorter ones may just have been hung up."
 TRUNKS_SET_S = 3.0
+FEW_PROBES, PROBE_SPREAD_S, LONGEST_SPREAD_S = 10, 0.01, 2.0
+"The first probes of so many trunks go out at once; of more, spread by dice: so long for each, at most so long for all."
 MOST_WAYS = 16
 "Nobody tries more for one call."
 STATES = {"up", "down", "half-open", "registered", "refused", "unreachable", "unregistered"}
@@ -92,6 +94,7 @@ class TrunkKeeper:
         self._timer_at = math.inf
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._trunks_set: asyncio.Future[tuple[str, ...]] | None = None
+        self._spread()
         for partner in self._partners.values():
             self._address_known(partner, now)
 
@@ -143,6 +146,9 @@ class TrunkKeeper:
                     self._step(partner)
             case sip.Ended():
                 self._over(event.call)
+            case sip.AboveRate():
+                if partner := self._partners.get(event.trunk):
+                    partner.limiter.refused += event.count
             case sip.TrunksSet():
                 self._on_trunks_set(event)
 
@@ -160,6 +166,9 @@ class TrunkKeeper:
             region=wanted.region,
         )
         ranking = rank(facts, [partner.facts(now, facts.number) for partner in self._partners.values()])
+        for one in ranking.left_out:
+            if one.is_full:
+                self._partners[one.trunk].limiter.refused += 1
         left_out = tuple(f"{one.trunk}: {one.why}" for one in ranking.left_out)
         if wanted.trunk and wanted.trunk not in self._partners:
             left_out = (f"{wanted.trunk}: there is no trunk of this name", *left_out)
@@ -241,7 +250,7 @@ class TrunkKeeper:
         """New settings. Calls that stand are not touched; what is known of unchanged partners is kept."""
         now, before = self._clock(), self._partners
         self._partners = {}
-        added, changed = [], []
+        added, changed, fresh = [], [], []
         for section in trunks:
             old = before.get(section.name)
             if old is not None and old.section == section:
@@ -256,6 +265,9 @@ class TrunkKeeper:
                     partner.inherit(gone, now)
                 added.append(section.name)
             self._partners[section.name] = partner
+            fresh.append(partner)
+        self._spread()
+        for partner in fresh:
             self._address_known(partner, now)
         removed = [name for name in before if name not in self._partners]
         self._gone |= {name: before[name] for name in removed}
@@ -292,7 +304,8 @@ class TrunkKeeper:
     def can_be_called(self) -> bool:
         """Whether calls could come in at all: from a peer, or over a registration that stands."""
         return any(
-            not one.health.registers or one.health.registration == "registered" for one in self._partners.values()
+            not one.not_in_stack and (not one.health.registers or one.health.registration == "registered")
+            for one in self._partners.values()
         )
 
     def troubles(self) -> list[str]:
@@ -352,6 +365,12 @@ class TrunkKeeper:
                 self._set_targets(partner)
         self._step(partner)
 
+    def _spread(self) -> None:
+        count = len(self._partners)
+        within_s = min(LONGEST_SPREAD_S, PROBE_SPREAD_S * count) if count > FEW_PROBES else 0.0
+        for one in self._partners.values():
+            one.first_probe_within_s = within_s
+
     def _address_known(self, partner: Partner, now: float) -> None:
         """An address needs no question: the partner can be called from the first moment on."""
         if partner.place is not None and partner.place.is_address:
@@ -364,6 +383,10 @@ class TrunkKeeper:
     def _on_trunks_set(self, event: sip.TrunksSet) -> None:
         for problem in event.problems:
             log.error("! %s", problem)
+        for one in self._partners.values():
+            if one.set_missing(event.missing.get(one.name, "")):
+                self._set_targets(one)
+        self._step_all()
         if self._trunks_set is not None and not self._trunks_set.done():
             self._trunks_set.set_result(event.problems)
 

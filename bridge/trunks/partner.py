@@ -65,6 +65,10 @@ class Partner:
         "The last good one."
         self.look_up_error = ""
         "Of the last look-up; empty when it was good."
+        self.first_probe_within_s = 0.0
+        "Of many partners that are probed for the first time together each takes its own moment of this time."
+        self.not_in_stack = ""
+        "Why the SIP stack has no such trunk; empty: it has it, as far as is known."
         self.look_up_at: float | None = now if self.place else None
         "None: never (again), or one is under way."
         self.outcomes: Counter[str] = Counter()
@@ -87,11 +91,21 @@ class Partner:
     def inherit(self, old: Partner, now: float) -> None:
         """After a reload: calls that stand count on; if it is the same partner, all that was learnt of it is kept."""
         self.limiter = Limiter(self.section.max_calls, self.section.calls_per_s, calls=old.limiter.calls)
-        self.outcomes = old.outcomes
+        self.limiter.refused = old.limiter.refused
+        self.outcomes, self.not_in_stack = old.outcomes, old.not_in_stack
         if _identity(self.section) == _identity(old.section):
             self.health, self._probing, self._probes = old.health, old._probing, old._probes
             self.health.has_probes = self.health.breaker.has_probes = self.section.probe_every_s > 0
             self.answer, self.look_up_error, self.look_up_at = old.answer, old.look_up_error, now
+
+    def set_missing(self, why: str) -> bool:
+        """`why` the stack has not taken it; empty: it has. True: it has not had it before."""
+        before, self.not_in_stack = self.not_in_stack, why
+        if why and why != before:
+            self._tell("problem", self._unusable())
+        elif before and not why:
+            self._tell("problem-over", "the stack has it now")
+        return bool(before and not why)
 
     # --- where it is ---
 
@@ -106,7 +120,7 @@ class Partner:
         if set(self.targets) == set(before):
             return bool(before != self.targets)
         self.health.set_targets(self.targets, now)
-        self._probing = {target: self._probing.get(target) or Probing(now) for target in self.targets}
+        self._probing = {target: self._probing.get(target) or Probing(self._first_at(now)) for target in self.targets}
         if before:
             self._tell("target-changed", f"{_listed(before)} -> {_listed(self.targets)}")
         self._collect()
@@ -125,7 +139,7 @@ class Partner:
 
     def due_probes(self, now: float) -> list[sip.Probe]:
         """Those to be sent now; each is under way from here on."""
-        if not self.health.has_probes:
+        if not self._is_probed:
             return []
         due = []
         for target, probing in self._probing.items():
@@ -173,7 +187,14 @@ class Partner:
     def forget_probes(self, now: float) -> None:
         """The stack has begun anew: nothing is under way."""
         for probing in self._probing.values():
-            probing.number, probing.next_at = 0, now
+            probing.number, probing.next_at = 0, self._first_at(now)
+
+    def _first_at(self, now: float) -> float:
+        return now + self._roll() * min(self.first_probe_within_s, self.section.probe_every_s)
+
+    @property
+    def _is_probed(self) -> bool:
+        return self.health.has_probes and not self.not_in_stack
 
     def _interval_s(self) -> float:
         """With dice, so that a hundred trunks do not all knock at the same moment."""
@@ -222,7 +243,7 @@ class Partner:
     def next_deadline(self, probes: bool = True) -> float | None:
         """When something is due by time alone. `probes`: whether they can be sent at all."""
         times = []
-        if probes and self.health.has_probes:
+        if probes and self._is_probed:
             times = [one.given_up_at if one.number else one.next_at for one in self._probing.values()]
         times += [at for at in (self.look_up_at, self.health.breaker.next_look()) if at is not None]
         return min(times, default=None)
@@ -241,8 +262,9 @@ class Partner:
             role=section.role,
             order=section.order,
             price=self.price,
-            refusal=health.breaker.refusal(now) or self._not_found(),
+            refusal=self._unusable() or health.breaker.refusal(now) or self._not_found(),
             may_be_last_resort=bool(self.targets)
+            and not self.not_in_stack
             and (not health.registers or health.registration in ("registered", "unreachable")),
             is_full=full.why if full else "",
             trouble=trouble,
@@ -255,7 +277,10 @@ class Partner:
     def why_down(self) -> str:
         """Why no call goes over it just now, limits apart; empty when one may, on trial perhaps."""
         breaker = self.health.breaker
-        return breaker.because if breaker.state is State.OPEN else self._not_found()
+        return self._unusable() or (breaker.because if breaker.state is State.OPEN else self._not_found())
+
+    def _unusable(self) -> str:
+        return f"not in the stack: {self.not_in_stack}" if self.not_in_stack else ""
 
     def _not_found(self) -> str:
         """Why there is no address to call though there should be one."""

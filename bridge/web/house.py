@@ -54,6 +54,8 @@ class Store(Finder, Protocol):
 
     @property
     def is_well(self) -> bool: ...
+    @property
+    def is_in_memory_alone(self) -> bool: ...
 
 
 class Trunks(Protocol):
@@ -88,7 +90,9 @@ class House:
         if self._trunks and not self._trunks.can_be_called:
             troubles.append("no trunk is registered, and no other may call")
         if not self._store.is_well:
-            warnings = [*warnings, "the store takes no records just now; they wait in the spool"]
+            is_alone = self._store.is_in_memory_alone
+            where = "nor does the spool; they wait in memory" if is_alone else "they wait in the spool"
+            warnings = [*warnings, f"the store takes no records just now; {where}"]
         return Health(tuple(troubles), tuple(warnings))
 
     async def calls(self) -> list[LiveCall]:

@@ -19,7 +19,7 @@
 /* "Third party media": PJSUA calls pjsua_aud_*(), which nomedia.c supplies. */
 #define PJSUA_MEDIA_HAS_PJMEDIA 0
 #define PJSUA_MAX_CALLS 2048
-#define PJSUA_MAX_ACC 256
+#define PJSUA_MAX_ACC 2048
 #define PJSUA_MAX_BUDDIES 16
 #define PJSUA_MAX_CONF_PORTS 4
 #define PJSUA_MAX_PLAYERS 1

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_NETWORKS 1024
+#define MAX_NETWORKS 16384
 #define MAX_NETWORK_TEXT (INET6_ADDRSTRLEN + 16) /* with /128 and an account */
 #define MAX_STRANGERS 256
 #define ANSWERS_PER_S 10.0      /* to one stranger */
@@ -41,7 +41,10 @@ static unsigned network_count;
 
 static puente_trunk trunks[PUENTE_MAX_TRUNKS];
 static unsigned trunk_count;
+static unsigned short places[PUENTE_MAX_TRUNKS]; /* by account: where it is among the trunks, from 1; 0: nowhere */
 static bucket calls[PUENTE_MAX_TRUNKS]; /* by account: a reload empties none */
+static unsigned long excess[PUENTE_MAX_TRUNKS]; /* by account */
+static bool has_excess;
 
 static struct stranger
 {
@@ -190,6 +193,12 @@ int puente_set_trunks(const char *text)
     if (good) {
         memcpy(trunks, parsed, count * sizeof(*parsed));
         trunk_count = count;
+        memset(places, 0, sizeof(places));
+        while (count > 0) {
+            places[trunks[count - 1].account] = (unsigned short)count;
+            --count;
+        }
+        count = trunk_count;
     }
     memset(parsed, 0, sizeof(parsed)); /* passwords are kept once */
     pthread_mutex_unlock(&lock);
@@ -198,13 +207,9 @@ int puente_set_trunks(const char *text)
 
 static const puente_trunk *find_trunk(int account)
 {
-    unsigned i;
+    unsigned place = account >= 0 && account < PUENTE_MAX_TRUNKS ? places[account] : 0;
 
-    for (i = 0; i < trunk_count; ++i) {
-        if (trunks[i].account == account)
-            return &trunks[i];
-    }
-    return NULL;
+    return place ? &trunks[place - 1] : NULL;
 }
 
 static bool is_word(const char *word, const char *text, size_t len)
@@ -311,8 +316,31 @@ bool puente_take_call(int account, long now_ms)
     pthread_mutex_lock(&lock);
     trunk = find_trunk(account);
     good = !trunk || trunk->calls_per_s <= 0.0 || take_token(&calls[account], trunk->calls_per_s, now_ms);
+    if (!good) {
+        ++excess[account];
+        has_excess = true;
+    }
     pthread_mutex_unlock(&lock);
     return good;
+}
+
+bool puente_take_excess(int *account, unsigned long *count)
+{
+    int i = PUENTE_MAX_TRUNKS;
+
+    pthread_mutex_lock(&lock);
+    if (has_excess) {
+        for (i = 0; i < PUENTE_MAX_TRUNKS && excess[i] == 0; ++i)
+            ;
+        has_excess = i < PUENTE_MAX_TRUNKS;
+    }
+    if (i < PUENTE_MAX_TRUNKS) {
+        *account = i;
+        *count = excess[i];
+        excess[i] = 0;
+    }
+    pthread_mutex_unlock(&lock);
+    return i < PUENTE_MAX_TRUNKS;
 }
 
 bool puente_take_answer(const void *address, size_t len, bool has_proof, long now_ms)

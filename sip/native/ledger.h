@@ -49,7 +49,7 @@ typedef struct puente_trunk
     char password[PUENTE_WORD_LEN];
 } puente_trunk;
 
-#define PUENTE_MAX_TRUNKS 256
+#define PUENTE_MAX_TRUNKS 2048 /* PJSUA_MAX_ACC (config_site.h) */
 #define PUENTE_NOBODY (-2)    /* no trunk at all */
 #define PUENTE_NO_ACCOUNT (-1) /* admitted, as no trunk in particular */
 
@@ -72,8 +72,10 @@ bool puente_is_admitted(const void *address, size_t len);
 /* The trunk of an account, or the one that knows this digest user; false if there is none. */
 bool puente_trunk_of(int account, puente_trunk *out);
 bool puente_trunk_of_user(const char *user, size_t len, puente_trunk *out);
-/* Takes one call out of what a trunk may have in this second; false when there is nothing left. */
+/* Takes one call out of what a trunk may have in this second; false, and counted, when there is nothing left. */
 bool puente_take_call(int account, long now_ms);
+/* Calls of one account that were too many since this was last asked; false when there are no more such accounts. */
+bool puente_take_excess(int *account, unsigned long *count);
 /*
  * The same for answers to strangers who claim to be a digest user. One address gets few; all strangers together get not
  * many, and those who bring an Authorization do not wait behind those who bring none.

@@ -104,6 +104,17 @@ std::string puenteGateTakeRefused()
     return lines;
 }
 
+/* Calls that were above their trunk's rate since the last call: lines `account count`. */
+std::string puenteGateTakeExcess()
+{
+    std::string lines;
+    int account;
+    unsigned long count;
+    while (puente_take_excess(&account, &count))
+        lines += std::to_string(account) + ' ' + std::to_string(count) + '\n';
+    return lines;
+}
+
 /* Answers the REFER that waits in a call. 0, or PJSIP's status. */
 int puenteAnswerRefer(int call_id, int status) { return puente_answer_refer(call_id, status); }
 

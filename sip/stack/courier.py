@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import socket
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from sip.connections import Loss, complaint, parse_losses
 from sip.letters import Reply, parse_reply
 from sip.messages import Target, TrunkAccount
 from sip.trunks import hop, in_uri
+
+log = logging.getLogger("sip")
 
 OnReply = Callable[[Reply], None]
 MAX_COMPLAINTS = 256
@@ -42,9 +45,12 @@ class Courier:
         """To be called after each turn of the stack."""
         self._note_losses()
         while text := pj.puenteTakeReply():
-            reply = parse_reply(text)
-            if on_reply := self._waiting.pop(reply.number, None):
-                on_reply(reply)
+            try:
+                reply = parse_reply(text)
+                if on_reply := self._waiting.pop(reply.number, None):
+                    on_reply(reply)
+            except Exception:  # a bug over one reply must not cost the others
+                log.exception("bug in what became of a request")
 
     def _note_losses(self) -> None:
         for loss in parse_losses(pj.puenteTakeLosses()):

@@ -78,8 +78,8 @@ class Endpoint:
     def host(self) -> str:
         return self.options.public_host or self.options.host
 
-    def open(self, start: m.Start) -> m.Started:
-        """Raises SipError naming what was wrong, e.g. a port in use."""
+    def open(self, start: m.Start) -> None:
+        """Tells `Started`. Raises SipError naming what was wrong, e.g. a port in use."""
         options = self.options = start.options
         check_certificates(options)
         with translated():
@@ -93,8 +93,12 @@ class Endpoint:
         self.ports["tls"] = self._bind("tls", options.tls_port, options)
         with translated():
             self._stack.libStart()
-        self.partners.open(start.trunks)
-        return m.Started(udp_port=self.ports["udp"], tcp_port=self.ports["tcp"], tls_port=self.ports["tls"])
+        done = self.partners.open(start.trunks)
+        if done.problems and start.must_have_all:
+            raise SipError(done.problems[0])
+        self.emit(m.Started(udp_port=self.ports["udp"], tcp_port=self.ports["tcp"], tls_port=self.ports["tls"]))
+        if not start.must_have_all:
+            self.emit(done)
 
     def _bind(self, kind: Transport, port: int, options: m.EndpointOptions) -> int:
         if port < 0:
@@ -121,7 +125,7 @@ class Endpoint:
     def perform(self, command: m.AnyCommand) -> None:
         match command:
             case m.SetTrunks():
-                self.emit(m.TrunksSet(problems=self.partners.replace(command.trunks)))
+                self.emit(self.partners.replace(command.trunks))
             case m.SetTargets():
                 self.partners.set_targets(command)
             case m.Renew():
@@ -136,6 +140,7 @@ class Endpoint:
 
     def report(self) -> None:
         self.switchboard.report(pj.puenteGateTakeDropped(), pj.puenteGateTakeRefused())
+        self.partners.tell_excess()
         self.partners.sweep()
 
     def _new_leg(self, command: m.Dial) -> Leg:

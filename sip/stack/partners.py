@@ -25,8 +25,12 @@ START_SPREAD_S = 0.02
 "Per registering trunk: fifty of them register within a second, not within a millisecond."
 FORMER_S = 300.0
 "How long calls may come from an address that a trunk's name has led to before."
-MAX_ACCOUNTS = 256
-"PJSUA_MAX_ACC (native/config_site.h)."
+MAX_ACCOUNTS = 2048
+"PJSUA_MAX_ACC (native/config_site.h): twice the trunks that settings may have, and one that is nobody's."
+
+
+class NoRoom(SipError):
+    """There is, when calls of trunks that are gone have ended."""
 
 
 class Partners:
@@ -37,6 +41,8 @@ class Partners:
         self._accounts: dict[str, Account] = {}
         self._retired: list[Account] = []
         self._numbers: dict[int, Account] = {}
+        self._wanted: tuple[m.TrunkAccount, ...] = ()
+        "There was no room for all of these; empty: there was."
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
@@ -54,20 +60,18 @@ class Partners:
 
     # --- coming and going
 
-    def open(self, trunks: tuple[m.TrunkAccount, ...]) -> None:
-        """Raises SipError naming the first trunk that can not be set up."""
-        for trunk in (LOCAL, *trunks):
-            self._open(trunk)
-        self.admit()
-        spread_s = START_SPREAD_S * len(trunks)
-        for account in self:
-            if account.registration is not None:
-                account.registration.open(account.getId(), spread_s)
-            self._keep_alive(account)
+    def open(self, trunks: tuple[m.TrunkAccount, ...]) -> m.TrunksSet:
+        self._open(LOCAL)
+        return self.replace(trunks, within_s=START_SPREAD_S * len(trunks))
 
-    def replace(self, trunks: tuple[m.TrunkAccount, ...]) -> tuple[str, ...]:
-        """The whole list anew. A sentence for each that could not be set up; what was there before it stays."""
-        problems = []
+    def replace(self, trunks: tuple[m.TrunkAccount, ...], *, within_s: float = 0.0) -> m.TrunksSet:
+        """The whole list anew. Of one that cannot be set up, what was there before stays.
+
+        `within_s`: new ones register spread over this time.
+        """
+        self.tell_excess()  # while the accounts are those that it is of
+        problems, missing = [], {}
+        self._wanted = ()
         wanted = {trunk.name: trunk for trunk in trunks}
         for name in [name for name in self._accounts if name and name not in wanted]:
             self._retire(self._accounts.pop(name))
@@ -76,14 +80,18 @@ class Partners:
             if old is not None and old.trunk == trunk:
                 continue
             try:
-                self._put(trunk, old)
+                self._put(trunk, old, within_s)
             except SipError as error:
                 problems.append(f"{error}{'; it stays as it was' if old else ''}")
+                if old is None:
+                    missing[trunk.name] = str(error).removeprefix(f"trunk {trunk.name}: ")
+                if isinstance(error, NoRoom):
+                    self._wanted = trunks
         try:
             self.admit()
         except SipError as error:
             problems.append(f"{error}: who may call stays as it was")
-        return tuple(problems)
+        return m.TrunksSet(problems=tuple(problems), missing=missing)
 
     def _open(self, trunk: m.TrunkAccount) -> Account:
         check(trunk)
@@ -91,14 +99,16 @@ class Partners:
         if missing := needs(trunk, transports):
             raise SipError(f"trunk {trunk.name}: {missing} is off")
         if len(self._numbers) >= MAX_ACCOUNTS:
-            raise SipError(f"trunk {trunk.name}: more than {MAX_ACCOUNTS - 1} trunks, those included whose calls stand")
+            self._release()
+        if len(self._numbers) >= MAX_ACCOUNTS:
+            raise NoRoom(f"trunk {trunk.name}: more than {MAX_ACCOUNTS - 1} trunks, those included whose calls stand")
         account = Account(self._endpoint, trunk)
         with translated(f"trunk {trunk.name}"):
             account.create(account_config(trunk, account.host or self._endpoint.options.host), trunk is LOCAL)
         self._accounts[trunk.name] = self._numbers[account.getId()] = account
         return account
 
-    def _put(self, trunk: m.TrunkAccount, old: Account | None) -> None:
+    def _put(self, trunk: m.TrunkAccount, old: Account | None, within_s: float) -> None:
         """In the place of the old one, whose registration goes on when it is the same one with other settings."""
         new = self._open(trunk)
         if old is not None and old.registration is not None and old.registration.is_of(trunk):
@@ -106,7 +116,7 @@ class Partners:
             new.former = old.former
             new.registration.change(trunk, new.getId())
         elif new.registration is not None:
-            new.registration.open(new.getId(), 0.0)
+            new.registration.open(new.getId(), within_s)
         if old is not None:
             self._retire(old)
         self._keep_alive(new)
@@ -117,12 +127,24 @@ class Partners:
         self._retired.append(account)
 
     def sweep(self) -> None:
-        """Lets go of those whose calls have ended. To be called now and then."""
-        for account in list(self._retired):
-            is_quiet = account.registration is None or account.registration.registrar.is_quiet
-            if is_quiet and pj.puenteCallsOf(account.getId()) == 0:
-                self._retired.remove(account)
-                self._close(account)
+        """Lets go of those whose calls have ended. To be called now and then.
+
+        What there was no room for then has its turn.
+        """
+        if self._release() and self._wanted:
+            self._endpoint.emit(self.replace(self._wanted))
+
+    def _release(self) -> bool:
+        """True: there is more room than before."""
+        idle = [account for account in self._retired if self._is_idle(account)]
+        for account in idle:
+            self._retired.remove(account)
+            self._close(account)
+        return bool(idle)
+
+    def _is_idle(self, account: Account) -> bool:
+        is_quiet = account.registration is None or account.registration.registrar.is_quiet
+        return is_quiet and pj.puenteCallsOf(account.getId()) == 0
 
     def _close(self, account: Account) -> None:
         pj.puenteHold(account.getId(), "")
@@ -130,6 +152,7 @@ class Partners:
         account.shutdown()
 
     def leave(self) -> None:
+        self._wanted = ()
         for account in self:
             if account.registration is not None:
                 account.registration.leave()
@@ -186,6 +209,13 @@ class Partners:
             trunks.append(gate_line(number, account.trunk, account.host))
         if pj.puenteGateTrunks("\n".join(trunks)) < 0 or pj.puenteGateAllow("\n".join(networks)) < 0:
             raise SipError("too many source addresses of trunks")
+
+    def tell_excess(self) -> None:
+        """Calls that the gate has refused as too many in a second, by trunk."""
+        for row in pj.puenteGateTakeExcess().splitlines():
+            number, count = map(int, row.split(" "))
+            if account := self._numbers.get(number):
+                self._endpoint.emit(m.AboveRate(trunk=account.name, count=count))
 
     def on_loss(self, loss: Loss) -> None:
         for account in self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from decimal import InvalidOperation
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,17 @@ async def test_an_answered_call_is_written_with_what_it_has_cost() -> None:
     assert asked == [("t", 8.5)]
     assert [call.cost is not None for call in records.written] == [True, False]
     assert counted == calls
+
+
+async def test_a_price_that_cannot_be_told_does_not_keep_a_call_from_its_end() -> None:
+    def cost(trunk: str, seconds: float) -> Cost:
+        raise InvalidOperation
+
+    records, counted = FakeRecords(), list[CallRecord]()
+    call = CallRecord(call="a", direction="outbound", started_at=STARTED_AT, answered_at=STARTED_AT)
+    await CountedRecords(cast(Any, records), cost, counted.append).end(call)
+    assert records.written == counted == [call]
+    assert call.cost is None
 
 
 def is_alive(pid: int) -> bool:

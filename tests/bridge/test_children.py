@@ -189,3 +189,24 @@ async def test_last_words_are_heard_however_the_exit_is_noticed() -> None:
         with pytest.raises(ChildFailed):
             await nest.child.start()
         assert nest.said == [Say("why")]
+
+
+async def test_a_bug_over_one_message_does_not_cost_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async with nest("good") as one:
+        one.child._on_message = stumbling(one.said.append, one._news)
+        for word in ("one", "stone", "two"):
+            one.child.send(Say(word))
+        await one.until(lambda: one.words()[-1:] == ["two"])
+        assert one.words()[-2:] == ["one", "two"]
+        assert one.lost == []
+    assert [one.getMessage() for one in caplog.records if one.exc_info] == ["! bug while tiny was heard to say Say"]
+
+
+def stumbling(keep: Callable[[Up], None], news: asyncio.Event) -> Callable[[Up], None]:
+    def note(message: Up) -> None:
+        if message == Say("stone"):
+            raise ArithmeticError
+        keep(message)
+        news.set()
+
+    return note

@@ -111,3 +111,9 @@ def test_the_store_is_the_settings_affair(tmp_path: Path) -> None:
 
 def test_names_are_not_the_stacks_business() -> None:
     assert endpoint_options(SipSection(name_servers=("192.0.2.53",))) == sip.EndpointOptions()
+
+
+def test_what_the_sip_stack_cannot_hold_is_told_at_its_trunk() -> None:
+    trunk = TrunkSection(name="t", sources=("192.0.2.1",), inbound_username="them", inbound_password_env="PW")
+    [(key, problem)] = adapter_problems(Config(trunks=(trunk,)), {"PW": "x" * 128})
+    assert (key, problem) == (("trunks", 0), "a host, user or inbound password is longer than 127 characters")

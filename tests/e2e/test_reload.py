@@ -70,7 +70,7 @@ async def trunk(web: httpx.AsyncClient, name: str) -> dict[str, Any]:
 async def test_a_call_stands_while_its_trunk_is_taken_away(house: Rig, web: httpx.AsyncClient, settings: str) -> None:
     async with phone(house.udp) as caller, phone(house.udp) as other, FarSide("127.0.0.7") as partner:
         await caller.call("100")
-        added = f'[[trunks]]\nname = "partner"\nhost = "{partner.address}"\nprobe_every_s = 0.3\n'
+        added = f'[[trunks]]\nname = "partner"\nhost = "{partner.address}"\nprobe_every_s = 0.5\n'
         kept = settings.replace('name = "loop"\nsources = ["127.0.0.1"]', 'name = "loop"\nsources = ["127.0.0.3"]')
         assert kept != settings
         write(house, kept + added)

@@ -41,7 +41,7 @@ probe_every_s = 0.5
 name = "moving"
 region = "moving"
 host = "sip.moving.example"
-probe_every_s = 0.3
+probe_every_s = 0.5
 
 [[trunks]]
 name = "wrong-password"

@@ -82,7 +82,8 @@ class SipProcess:
         return ("127.0.0.1", self.started.tcp_port)
 
     def send(self, command: m.Command) -> None:
-        self.sock.send(m.encode(command))
+        for packet in m.pieces(m.encode(command)):
+            self.sock.send(packet)
 
     async def event(self, within_s: float = PATIENCE_S) -> m.AnyEvent:
         try:

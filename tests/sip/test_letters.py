@@ -79,6 +79,8 @@ def test_replies() -> None:
         ((f"Contact: <{OURS}>", "Expires: 61"), 61),
         ((f"Contact: <{OURS}>",), 300),
         ((f"Contact: <{OURS}>;expires=0",), 0),
+        ((f"Contact: <{OURS}>;expires={'9' * 30}",), 86_400),
+        ((f"Contact: <{OURS}>", f"Expires: {'9' * 30}"), 86_400),
         ((f"Contact: {OURS};expires=62",), 62),
         (("Expires: soon",), 300),
         ((), 300),

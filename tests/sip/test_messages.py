@@ -44,3 +44,12 @@ def test_what_is_no_utf_8_travels_as_well_as_it_can() -> None:
     told = m.decode_event(m.encode(broken))
     assert isinstance(told, m.Incoming)
     assert (told.from_name, told.offer, told.headers) == ("M\ufffdller", "v=0\r\ns=\ufffd\r\n", (("X-A", "\ufffd"),))
+
+
+@pytest.mark.parametrize("size", [0, 1, m.MAX_MESSAGE_BYTES, m.MAX_MESSAGE_BYTES + 1, 3 * m.MAX_MESSAGE_BYTES])
+def test_long_messages_come_in_pieces(size: int) -> None:
+    message, joiner = b"\x81" * size, m.Joiner()
+    packets = m.pieces(message)
+    assert max(map(len, packets)) <= m.MAX_MESSAGE_BYTES
+    for _ in range(2):
+        assert [joiner.add(packet) for packet in packets] == [*[None] * (len(packets) - 1), message]

@@ -126,6 +126,26 @@ class TestRegistering:
         assert [question.expires_s for question in stack.asked] == [100, 600]
         assert stack.states() == [("registered", 200, 0)]
 
+    def test_they_never_have_enough(self) -> None:
+        stack = Stack(A)
+        stack.let_time_pass()
+        for least_s in (200, 300, 400):
+            stack.answer(Answer(423, "Interval Too Brief", min_expires_s=least_s))
+        assert stack.states() == [("unreachable", 423, 4)]
+        assert stack.let_time_pass() == 4
+        stack.answer(Answer(423, "Interval Too Brief", min_expires_s=10**9))
+        stack.answer(Answer(423, "Interval Too Brief", min_expires_s=10**9))
+        assert stack.states() == [("unreachable", 423, 8)]
+        stack.let_time_pass()
+        assert [question.expires_s for question in stack.asked] == [100, 200, 300, 100, 86_400, 100]
+
+    def test_what_one_target_wants_is_not_asked_of_the_next(self) -> None:
+        stack = Stack(A, B)
+        stack.let_time_pass()
+        stack.answer(Answer(423, "Interval Too Brief", min_expires_s=600))
+        stack.answer(DEAD)
+        assert [question.expires_s for question in stack.asked] == [100, 600, 100]
+
     @pytest.mark.parametrize("least_s", [0, 100, 50])
     def test_423_that_asks_for_nothing_longer_is_a_failure(self, least_s: int) -> None:
         stack = Stack(A)
@@ -137,7 +157,8 @@ class TestRegistering:
         stack = Stack(A)
         stack.let_time_pass()
         stack.answer(Answer(200, "OK"))
-        assert stack.states() == [("unreachable", 200, 4)]
+        assert stack.told[0].reason == "OK, but for 0 seconds"
+        assert stack.states() == [("refused", 200, 16)]
 
 
 class TestFailure:
@@ -195,6 +216,8 @@ class TestFailure:
         stack.let_time_pass()
         stack.answer(Answer(503, "Later", retry_after_s=30))
         assert stack.let_time_pass() == 30
+        stack.answer(Answer(503, "Later", retry_after_s=999_999_999))
+        assert stack.let_time_pass() == 600
 
 
 class TestMoving:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +92,16 @@ def test_one_of_them(url: str, capsys: Capture, filled: None, words: list[str]) 
         (["zzzz"], 1, "zzzz: there is none"),
         (["aaaa"], 1, "aaaa: there are several: aaaa2, aaaa1"),
         (["show"], 2, "name one call, as in `puente calls show 7f3a91c2`"),
+        (
+            ["--events", "--region", "latam"],
+            2,
+            "--region is said of calls: with --events there are --trunk, --since and --until",
+        ),
+        (
+            ["--since", "2026-12", "--until", "2026-11"],
+            2,
+            "--since 2026-12-01T00:00:00.000+00:00 is not before --until 2026-11-01T00:00:00.000+00:00",
+        ),
         (["aaaa1", "aaaa2"], 2, "name one call, as in `puente calls show 7f3a91c2`"),
         (["%"], 1, "%: there is none"),
     ],
@@ -154,3 +168,43 @@ def test_a_time_that_is_none(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["calls", "--since", "soon"])
     assert "'soon' is no time: 2h, 7d, 2026-11-22 or 2026-11-22T10:30" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["-1", "0", "x", "9" * 30])
+def test_a_limit_that_is_none(capsys: Capture, count: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["calls", f"--limit={count}"])
+    assert raised.value.code == 2
+    assert f"'{count}' is no number of calls" in capsys.readouterr().err
+
+
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override")
+"Root as everybody else is: a directory that cannot be written to cannot."
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv")
+def test_where_nothing_can_be_written(url: str, tmp_path: Path, filled: None) -> None:
+    (tmp_path / "bridge.toml").write_text(f"[records]\nurl = '{url}'\n")
+    for path in (tmp_path / "puente.db", tmp_path):
+        path.chmod(path.stat().st_mode & ~0o222)
+    words = [*(UNPRIVILEGED if os.geteuid() == 0 else ()), sys.executable, "-m", "bridge", "calls", "--json"]
+    try:
+        done = subprocess.run(
+            [*words, "--config", str(tmp_path / "bridge.toml")], capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        tmp_path.chmod(0o755)
+    assert done.stderr == ""
+    assert [json.loads(line)["call"] for line in done.stdout.splitlines()] == ["aaaa1", "aaaa2", "bbbb1", "cccc1"]
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_pipe_that_has_seen_enough(url: str, filled: None, more: list[str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bridge", "calls", "--url", url, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as puente:
+        assert puente.stdout is not None
+        assert puente.stderr is not None
+        puente.stdout.close()
+        assert puente.stderr.read() == b""
+        puente.wait(60)

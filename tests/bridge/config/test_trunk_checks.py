@@ -41,12 +41,35 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         ("host = 'p.example:99999'", 1, "host: `p.example:99999` is neither a name nor an address"),
         ("host = '192.0.2.300'", 1, "host: `192.0.2.300` is neither a name nor an address"),
         ("proxy = 'p.example'", 1, "proxy: must begin with sip: or sips:"),
+        ("host = 'sip..example'", 1, "host: `sip..example` is neither a name nor an address"),
+        ("proxy = 'sip:'", 1, "proxy: `` is neither a name nor an address, with or without a port"),
+        ("proxy = 'sip:1.2.3.4:abc'", 1, "proxy: `1.2.3.4:abc` is neither a name nor an address"),
+        ("proxy = 'sip:p.example:99999'", 1, "proxy: `p.example:99999` is neither a name nor an address"),
+        ("proxy = 'sip:p.example:0'", 1, "proxy: `p.example:0` is neither a name nor an address"),
+        ("proxy = 'sip:2001:db8::1'", 1, "proxy: `2001:db8::1` is neither a name nor an address"),
+        ("proxy = 'sip:a b;lr'", 1, "proxy: `sip:a b;lr` is no SIP URI: ` ` cannot stand in one"),
+        ("proxy = 'sip:p.example>'", 1, "proxy: `sip:p.example>` is no SIP URI: `>` cannot stand in one"),
+        ("proxy = 'sip:@p.example'", 1, "proxy: `sip:@p.example` is no SIP URI, e.g. `sip:sip.partner.example:5060`"),
+        ("proxy = 'sip:p.example;lr;transport=sctp'", 1, "proxy: transport `sctp` is not known here: udp, tcp, tls"),
+        ("registrar = 'sip:p.example:99999'", 1, "registrar: `p.example:99999` is neither a name nor an address"),
+        ("username = 'u>x'", 1, "username: `u>x` cannot stand before the @ of a SIP URI"),
+        ("username = 'a b'", 1, "username: `a b` cannot stand before the @ of a SIP URI"),
+        ("contact_user = 'a b@c'", 1, "contact_user: `a b@c` cannot stand before the @ of a SIP URI"),
+        ("domain = 'p..example'", 1, "domain: `p..example` is neither a name nor an address, with or without a port"),
+        ("realm = ''", 1, "realm: is empty: `*` is any"),
+        ('region = "a\\r\\nb"', 1, r"region: `a\r\nb` has a character in it that cannot be printed"),
+        ("countries = 'MX'", 1, 'countries: must be an array, e.g. ["..."], not a string'),
+        ("prefixes = ['+1', 52]", 1, "prefixes: expected `str`, got `int` as item 2"),
+        ("codecs = 'PCMU'", 1, 'codecs: must be an array, e.g. ["'),
         ("host = 'p.example'\ntransport = 'tls'", 2, "transport: TLS is off: set sip.tls_port"),
         ("proxy = 'sips:p.example'", 1, "proxy: TLS is off: set sip.tls_port"),
         ("host = 'p.example'\nproxy = 'sip:p.example;lr;transport=tls'", 2, "proxy: TLS is off: set sip.tls_port"),
         ("codecs = ['PCMU', 'PCMU']", 1, "codecs: names a codec twice"),
         ("price_per_minute = '1,5'", 1, "price_per_minute: `1,5` is no decimal number, e.g. `0.0080`"),
         ("price_per_minute = '-1'", 1, "price_per_minute: `-1` is no price"),
+        ("price_per_minute = '1e400'", 1, "price_per_minute: `1e400` is more than 1000 per minute"),
+        ("price_per_minute = '1000.01'", 1, "price_per_minute: `1000.01` is more than 1000 per minute"),
+        ("price_per_minute = '0.0000001'", 1, "price_per_minute: `0.0000001` has more than 6 decimals"),
         ("price_per_minute = 'NaN'", 1, "price_per_minute: `NaN` is no price"),
         ("price_per_minute = 0.008", 1, "price_per_minute: expected `str`, got `float`"),
         ("currency = 'dollar'", 1, "currency: `dollar` is no currency code (ISO 4217), e.g. `USD`"),
@@ -55,6 +78,8 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         ("max_calls = -1", 1, "max_calls: must be from 0 to 100000, not -1"),
         ("calls_per_s = -0.5", 1, "calls_per_s: must be from 0 to 10000, not -0.5"),
         ("probe_every_s = 301", 1, "probe_every_s: must be from 0 to 300, not 301"),
+        ("probe_every_s = 0.001", 1, "probe_every_s: must be 0 (never) or at least 0.5, not 0.001"),
+        ('[trunks.caller_id]\nname = "a\\u001bb"', 2, r"caller_id.name: `a\x1bb` has a character in it that"),
         ("min_se_s = 60", 1, "min_se_s: must be from 90 to 86400, not 60"),
         ("session_expires_s = 100\nmin_se_s = 120", 1, "session_expires_s: is below min_se_s (120)"),
         ("public_host = 'here'", 1, "public_host: `here` is no IP address"),
@@ -86,6 +111,8 @@ def test_one_mistake(tmp_path: Path, more: str, line: int, problem: str) -> None
         "inbound_username = 'u'\ninbound_password_env = 'PW'",
         "[trunks.caller_id]\nnumber = '4711'\nformat = 'as-given'",
         "countries = ['DE']\n[trunks.caller_id]\nformat = 'national'\nheader = 'both'\nprivacy = true",
+        "proxy = 'sip:us:pw@[2001:db8::1]:5060;lr;transport=TCP'\nusername = '%40.b-c'\ncontact_user = '+49;x=1'",
+        "domain = '_sip.p-1.example:5061'\nproxy = 'sip:p.example;lr'\nrealm = 'two words'",
         "probe_every_s = 0\nkeep_alive_s = 0\nallow_refer = false",
     ],
 )
@@ -154,3 +181,26 @@ def test_hosts(text: str, good: bool) -> None:
 )
 def test_servers(text: str, good: bool) -> None:
     assert is_server(text) is good
+
+
+def test_more_trunks_than_the_stack_has_room_for(tmp_path: Path) -> None:
+    text = GOOD + "".join(f'[[trunks]]\nname = "t{place}"\nsources = ["192.0.2.2"]\n' for place in range(1000))
+    line = BEFORE + 3 * 999 + 1
+    assert problems(tmp_path, text) == [
+        f"x.toml:{line}: trunks[1000]: is one more than the 1000 trunks that there may be"
+    ]
+
+
+def test_more_sources_than_the_gate_has_room_for(tmp_path: Path) -> None:
+    many = ", ".join(f"'10.{place >> 8}.{place & 255}.1'" for place in range(8193))
+    [problem] = problems(tmp_path, GOOD.replace("'192.0.2.1'", many).replace('"192.0.2.1"', many))
+    assert problem.endswith(": trunks: all together more than 8192 sources")
+
+
+@pytest.mark.parametrize("key", ["name", "username", "domain", "contact_user", "realm", "proxy", "inbound_username"])
+def test_no_line_break_anywhere(tmp_path: Path, key: str) -> None:
+    value = '"sip:a\\r\\nX: y"'
+    text = GOOD.replace('name = "t"', f"name = {value}") if key == "name" else f"{GOOD}{key} = {value}"
+    found = problems(tmp_path, text)
+    assert any(r"`sip:a\r\nX: y` has a character in it that cannot be printed" in one for one in found)
+    assert not any("\r" in one or "\n" in one for one in found)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bridge.errors import StoreDown, StoreError
-from bridge.records import CallRecord
+from bridge.records import CallRecord, Cost
 from bridge.store import Address, CallFilter, EventFilter, Reader
 from bridge.store.database import Database, EntryRefused
 from bridge.store.entries import Entry, begun, ended, happened, seen
@@ -109,10 +109,23 @@ class TestTrouble:
     async def test_a_file_that_is_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "a.db").write_text("Dear diary, " * 1000)
         database = Database(Address.parse(f"sqlite:///{tmp_path}/a.db"))
-        with pytest.raises(StoreError, match="file is not a database") as caught:
+        with pytest.raises(StoreError, match=f"^{tmp_path}/a.db: file is not a database") as caught:
             await database.apply([])
         assert not isinstance(caught.value, StoreDown)
         await database.close()
+
+    async def test_a_file_that_is_damaged_is_named(self, tmp_path: Path) -> None:
+        address = Address.parse(f"sqlite:///{tmp_path}/a.db")
+        database = Database(address)
+        await database.apply([ended(over(str(number), caller="9" * 400)) for number in range(100)])
+        await database.close()
+        with address.path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (address.path.stat().st_size - 4096))
+        reader = Reader(address)
+        with pytest.raises(StoreError, match=f"^{tmp_path}/a.db: database disk image is malformed"):
+            await reader.calls(CallFilter())
+        await reader.close()
 
     async def test_nobody_else_may_read_the_file(self, tmp_path: Path) -> None:
         address = Address.parse(f"sqlite:///{tmp_path}/a.db")
@@ -157,3 +170,13 @@ class TestTrouble:
         assert "\n" not in str(caught.value)
         assert ENDED not in str(caught.value)
         await database.close()
+
+
+async def test_what_the_driver_cannot_bind_is_one_bad_entry(address: Address) -> None:
+    database = Database(address)
+    cost = Cost(currency="USD", per_minute="1", billing="1/1", billed_s=2**70, amount="1")
+    with pytest.raises(EntryRefused):
+        await database.apply([ended(over("a", cost=cost))])
+    await database.apply([ended(over("b"))])
+    assert [record.call for record in await kept(address)] == ["b"]
+    await database.close()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import InvalidOperation
+
+import pytest
+
 from bridge.records import CallRecord, Cost
 from bridge.store.recovery import close
 from tests.bridge.store.samples import ANSWERED, AT, ENDED, standing
@@ -37,3 +41,15 @@ def test_what_it_cost_is_told_by_others() -> None:
     close(record, LATER, bill)
     assert record.cost is not None
     assert record.cost.billed_s == 90
+
+
+@pytest.mark.parametrize("amount", ["1", "99999999999999999999"])
+def test_a_price_that_cannot_be_told_does_not_keep_it_open(amount: str) -> None:
+    def bill(record: CallRecord) -> None:
+        record.cost = Cost(currency="USD", per_minute="1", billing="1/1", amount=amount)
+        if amount == "1":
+            raise InvalidOperation
+
+    record = standing(answered_at=ANSWERED)
+    close(record, LATER, bill)
+    assert (record.ended_at, record.cost) == (LATER, None)

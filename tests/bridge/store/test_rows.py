@@ -36,7 +36,7 @@ def test_strangers_text_fits_into_any_database() -> None:
     assert rows.record_of(row["document"]).caller == "+49\0" + "9" * 9000
 
 
-@pytest.mark.parametrize("amount", ["", "x", "NaN", "Infinity"])
+@pytest.mark.parametrize("amount", ["", "x", "NaN", "Infinity", "9223372036.9", "-1e400"])
 def test_what_is_no_money(amount: str) -> None:
     with pytest.raises(ValueError, match="is no amount of money"):
         rows.nanos(amount)

@@ -139,3 +139,25 @@ def test_where_no_spool_can_be(spool: Path) -> None:
         Spool.claim(spool)
     for one in many:
         one.close()
+
+
+@pytest.mark.parametrize(("room", "had"), [(3 << 20, 2 << 20), (0, 0)])
+def test_where_space_cannot_be_reserved_that_is_said(
+    spool: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, room: int, had: int
+) -> None:
+    def fallocate(file: int, offset: int, size: int) -> None:
+        if size > room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.truncate(file, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", fallocate)
+    one = Spool.claim(spool)
+    assert spool.stat().st_size == had
+    one.append(entries("a"))
+    one.clear()
+    assert spool.stat().st_size == had
+    one.close()
+    assert caplog.messages == [
+        f"! spool {spool}: {had} of {RESERVE} bytes could be reserved (No space left on device); "
+        "on a full disk it takes no more than that"
+    ]

@@ -269,3 +269,13 @@ async def test_no_password_in_any_line(
             await store.find("c1")
     assert caplog.messages
     assert "s3cret" not in " ".join([*caplog.messages, str(caught.value), repr(store.address)])
+
+
+async def test_neither_store_nor_spool(tmp_path: Path) -> None:
+    store = Store(Address.parse(f"sqlite:///{tmp_path / 'puente.db'}"))
+    assert (store.is_well, store.is_in_memory_alone) == (False, False)
+    store._writer.spool_fails = True
+    assert store.is_in_memory_alone
+    store._writer.is_direct.set()
+    assert not store.is_in_memory_alone
+    await store.close()

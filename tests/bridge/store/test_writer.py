@@ -35,6 +35,7 @@ class FakeDatabase:
         self.go = asyncio.Event()
         self.go.set()
         self.poison = ""
+        self.breaks_on = ""
 
     async def apply(self, entries: Sequence[Entry]) -> None:
         self.batches += 1
@@ -43,6 +44,8 @@ class FakeDatabase:
             raise self.fails
         if any(one.key == self.poison for one in entries):
             raise EntryRefused("bad")
+        if any(one.key == self.breaks_on for one in entries):
+            raise OverflowError("bug")
         self.taken += [one.key for one in entries]
 
 
@@ -269,6 +272,26 @@ async def test_a_bug_is_a_trouble_not_an_end(caplog: pytest.LogCaptureFixture) -
         await eventually(writer.is_direct.is_set, "way back")
     assert database.taken == ["1"]
     assert [one.levelno for one in caplog.records if "bug" in one.getMessage()][:1] == [logging.ERROR]
+
+
+async def test_an_entry_that_is_a_bug_keeps_no_other_and_is_in_the_log_whole(caplog: pytest.LogCaptureFixture) -> None:
+    database, spool = FakeDatabase(), FakeSpool(entry("a"), entry("bad", size=3), entry("worse"), entry("b"))
+    database.breaks_on, database.poison = "bad", "worse"
+    async with writing(database, spool) as writer:
+        await put(writer, "c")
+        database.breaks_on = "d"
+        alone = writer.put(entry("d"))
+        await asyncio.wait_for(alone, SOON_S)
+        assert not writer.is_direct.is_set()  # is it the entry, or the database? The next one tells.
+        await put(writer, "e")
+        await eventually(writer.is_direct.is_set, "way back")
+    assert (database.taken, spool.lines) == (["a", "b", "c", "e"], [])
+    given_up = [one.getMessage() for one in caplog.records if "is not stored" in one.getMessage()]
+    assert given_up == [
+        "! ended worse is not stored (bad): x",
+        "! ended bad is not stored (bug: OverflowError): xxx",
+        "! ended d is not stored (bug: OverflowError): x",
+    ]
 
 
 @pytest.mark.parametrize("seed", range(8))

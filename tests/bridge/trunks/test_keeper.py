@@ -101,6 +101,16 @@ class TestTheLine:
         assert [(one.trunk, one.target) for one in rig.sent(sip.Probe)] == [("one", A), ("two", B)]
         await rig.keeper.stop()
 
+    async def test_many_are_probed_one_after_the_other_and_may_be_called_at_once(self) -> None:
+        many = [msgspec.structs.replace(ONE, name=f"t{place}", host=f"192.0.2.{place}") for place in range(1, 101)]
+        rig = Rig(*many).up()
+        assert rig.sent(sip.Probe) == []
+        assert len(rig.ways()) == 16
+        rig.now += 0.5  # the dice show a half, and a hundred take a second
+        rig.keeper.choices(MX)
+        assert len(rig.sent(sip.Probe)) == 100
+        await rig.keeper.stop()
+
     async def test_a_new_one_is_told_all_again(self, rig: Rig) -> None:
         rig.line.sent.clear()
         rig.keeper.on_sip(LineLost("killed"))
@@ -191,6 +201,7 @@ class TestChoices:
         choices = rig.keeper.choices(MX)
         assert (choices.ways, choices.is_carried, choices.is_full, choices.retry_after_s) == ((), True, True, 5)
         assert rig.keeper.take("one") == "1 of 1 calls"
+        assert rig.keeper.states()[0].refused == 2
         rig.keeper.release("one")
         assert rig.ways() == ["one"]
         await rig.keeper.stop()
@@ -296,6 +307,13 @@ class TestCallsThatComeIn:
         assert rig.keeper.take("one") == ""  # what comes in does not starve what goes out
         await rig.keeper.stop()
 
+    async def test_what_the_gate_has_refused_counts_and_is_kept_over_a_reload(self, rig: Rig) -> None:
+        for count in (3, 4):
+            rig.keeper.on_sip(sip.AboveRate(trunk="one", count=count))
+        rig.keeper.on_sip(sip.AboveRate(trunk="gone", count=1))
+        rig.keeper.reload([msgspec.structs.replace(ONE, order=1), TWO])
+        assert [state.refused for state in rig.keeper.states()] == [7, 0]
+
     async def test_deaf_calls_count_against_the_trunk_and_short_ones_do_not(self, rig: Rig) -> None:
         rig.answer_probes()
         for number in range(5):
@@ -334,6 +352,27 @@ class TestReload:
             asyncio.get_running_loop().call_soon(rig.keeper.on_sip, sip.TrunksSet(problems=("one: bad",)))
 
         assert await rig.keeper.trunks_set(answer) == ("one: bad",)
+
+    async def test_a_trunk_that_the_stack_has_not_is_down_and_not_chosen(self, rig: Rig) -> None:
+        rig.sent(sip.Probe)
+        told = sip.TrunksSet(problems=("trunk one: bad proxy",), missing={"one": "bad proxy"})
+        rig.keeper.on_sip(told)
+        rig.keeper.on_sip(told)
+        state = rig.keeper.states()[0]
+        assert (state.state, state.because) == ("down", "not in the stack: bad proxy")
+        assert rig.keeper.troubles() == ["trunk one is down: not in the stack: bad proxy"]
+        choices = rig.keeper.choices(MX)
+        assert [way.trunk for way in choices.ways] == ["two"]
+        assert choices.left_out == ("one: not in the stack: bad proxy",)
+        rig.pass_time(10.0)
+        rig.keeper.reload([ONE])
+        assert rig.keeper.choices(MX).ways == ()  # no last resort: there is nothing to try
+        assert not rig.keeper.can_be_called
+        rig.sent(sip.SetTargets)
+        rig.keeper.on_sip(sip.TrunksSet())
+        assert rig.ways() == ["one"]
+        assert [one.trunk for one in rig.sent(sip.SetTargets)] == ["one"]
+        assert rig.kinds() == [("one", "problem"), ("two", "removed"), ("one", "problem-over")]
 
     async def test_a_stack_that_does_not_answer(self, rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("bridge.trunks.keeper.TRUNKS_SET_S", 0.01)

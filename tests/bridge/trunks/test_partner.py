@@ -277,3 +277,13 @@ class TestReload:
         new.inherit(old, 5.0)
         assert (new.targets, new.limiter.calls) == ((), 1)
         assert repr(new) == "<Partner p up 1 calls>"
+
+
+def test_first_probes_of_many_are_spread() -> None:
+    one = partner()
+    one.first_probe_within_s = 1.0
+    one.on_answer(Answer((Found(A),), 60.0), 10.0)
+    assert one.due_probes(10.4) == []
+    assert len(one.due_probes(10.5)) == 1
+    one.forget_probes(20.0)
+    assert one.next_deadline() == 20.5

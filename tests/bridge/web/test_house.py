@@ -115,6 +115,9 @@ def test_a_store_that_is_away_keeps_no_call_from_coming() -> None:
     stage = Stage()
     stage.store.is_well = False
     assert stage.house.health() == Health((), ("the store takes no records just now; they wait in the spool",))
+    stage.store.is_in_memory_alone = True
+    why = "the store takes no records just now; nor does the spool; they wait in memory"
+    assert stage.house.health() == Health((), (why,))
 
 
 def test_processes() -> None:

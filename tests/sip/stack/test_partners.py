@@ -217,17 +217,30 @@ class TestReload:
             async with await SipPeer.udp(process.udp, host="127.0.0.7") as other:
                 assert (await called(process, other)).trunk == "good"
 
-    async def test_more_trunks_than_there_is_room_for(self) -> None:
+    async def test_a_thousand_trunks_come_and_change_all_at_once(self) -> None:
+        """As many as settings may have, in more than one packet; twice as many with those that they replace."""
+        names = [f"{'a-name-as-long-as-people-make-them-' * 3}{number}" for number in range(1000)]
         async with SipProcess(LOOPBACK) as process:
-            many = tuple(peer_trunk(f"t{number}", sources=("127.0.0.8",)) for number in range(258))
-            process.send(m.SetTrunks(trunks=many[:255]))
-            assert (await process.expect(m.TrunksSet)).problems[-1].startswith("trunk t254: more than 255 trunks")
-            await asyncio.sleep(1.2)  # LOOPBACK is swept away
+            for calls_per_s in (1.0, 2.0, 3.0):
+                many = tuple(peer_trunk(name, sources=("127.0.0.8",), calls_per_s=calls_per_s) for name in names)
+                assert len(m.encode(m.SetTrunks(trunks=many))) > m.MAX_MESSAGE_BYTES
+                process.send(m.SetTrunks(trunks=many))
+                assert await process.expect(m.TrunksSet) == m.TrunksSet()
+
+    async def test_more_trunks_than_there_is_room_for(self) -> None:
+        async with SipProcess(LOOPBACK) as process, await SipPeer.udp(process.udp) as peer:
+            call = peer.invite(sdp=sdp(port=40000))
+            process.send(m.Answer(call=(await process.expect(m.Incoming)).call, sdp=OFFER))
+            await call.talk()
+            await process.expect(m.Confirmed)
+            many = tuple(peer_trunk(f"t{number}", sources=("127.0.0.8",)) for number in range(2047))
             process.send(m.SetTrunks(trunks=many))
-            problems = (await process.expect(m.TrunksSet)).problems
-            assert [problem.partition(":")[0] for problem in problems] == [
-                f"trunk t{number}" for number in (255, 256, 257)
-            ]
+            why = "more than 2047 trunks, those included whose calls stand"
+            told = await process.expect(m.TrunksSet)
+            assert told == m.TrunksSet(problems=(f"trunk t2046: {why}",), missing={"t2046": why})
+            await call.hang_up()
+            await process.expect(m.Ended)
+            assert await process.expect(m.TrunksSet) == m.TrunksSet()  # LOOPBACK's account is swept away
 
 
 class TestMatch:
@@ -281,6 +294,7 @@ class TestMatch:
             told = await process.expect(m.Dropped)
             assert (told.source, told.method, told.count) == (peer.address, "INVITE", 7)
             assert told.why == "more calls in a second than the trunk may bring: 503"
+            assert await process.expect(m.AboveRate) == m.AboveRate(trunk="limited", count=7)
             assert (await called(process, peer)).trunk == "limited"  # a second later
 
 
@@ -296,7 +310,7 @@ async def test_a_partner_knows_us_by_the_name_its_trunk_gives() -> None:
 
 
 async def test_more_sources_than_the_gate_can_hold_change_nothing() -> None:
-    many = tuple(f"10.{number // 250}.{number % 250}.1" for number in range(1100))
+    many = tuple(f"10.{number // 250}.{number % 250}.1" for number in range(16_500))
     async with SipProcess(LOOPBACK) as process, await SipPeer.udp(process.udp) as peer:
         process.send(m.SetTrunks(trunks=(LOOPBACK, peer_trunk(sources=many))))
         problems = (await process.expect(m.TrunksSet)).problems
