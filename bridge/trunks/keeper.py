@@ -31,7 +31,7 @@ from bridge.routing.ranking import CallFacts, rank
 from bridge.trunks.accounts import account
 from bridge.trunks.agenda import Agenda
 from bridge.trunks.lookup import MOST_TTL_S, Answer, Directory, Found, LookUpFailed
-from bridge.trunks.partner import Partner
+from bridge.trunks.partner import Partner, spread
 from bridge.trunks.states import TrunkState, state_of
 from bridge.trunks.ways import number_of, way
 from sip import messages as sip
@@ -42,8 +42,6 @@ SHORTEST_SLEEP_S = 0.01
 ONE_WAY_AFTER_S = 6.0
 "An answered call as long as this in which we heard nothing was deaf. Shorter ones may just have been hung up."
 TRUNKS_SET_S = 3.0
-FEW_PROBES, PROBE_SPREAD_S, LONGEST_SPREAD_S = 10, 0.01, 2.0
-"The first probes of so many trunks go out at once; of more, spread by dice: so long for each, at most so long for all."
 MOST_WAYS = 16
 "Nobody tries more for one call."
 STATES = {"up", "down", "half-open", "registered", "refused", "unreachable", "unregistered"}
@@ -94,7 +92,7 @@ class TrunkKeeper:
         self._timer_at = math.inf
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._trunks_set: asyncio.Future[tuple[str, ...]] | None = None
-        self._spread()
+        spread(self._partners.values())
         for partner in self._partners.values():
             self._address_known(partner, now)
 
@@ -266,7 +264,7 @@ class TrunkKeeper:
                 added.append(section.name)
             self._partners[section.name] = partner
             fresh.append(partner)
-        self._spread()
+        spread(self._partners.values())
         for partner in fresh:
             self._address_known(partner, now)
         removed = [name for name in before if name not in self._partners]
@@ -364,12 +362,6 @@ class TrunkKeeper:
             if moved and self._partners.get(partner.name) is partner:
                 self._set_targets(partner)
         self._step(partner)
-
-    def _spread(self) -> None:
-        count = len(self._partners)
-        within_s = min(LONGEST_SPREAD_S, PROBE_SPREAD_S * count) if count > FEW_PROBES else 0.0
-        for one in self._partners.values():
-            one.first_probe_within_s = within_s
 
     def _address_known(self, partner: Partner, now: float) -> None:
         """An address needs no question: the partner can be called from the first moment on."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bridge.calls.trunks import TrunkOutcome
@@ -29,6 +29,8 @@ LEAST_PROBE_MS, FIRST_PROBE_MS = 800, 2000
 "How long a probe is waited for: room for one lost packet (RFC 3261's T1 is 500 ms) and four round trips."
 FORGET_PROBE_S = 1.0
 "A probe that the stack has not told about so long after its time was lost with the stack."
+FEW_PROBES, PROBE_SPREAD_S, LONGEST_SPREAD_S = 10, 0.01, 2.0
+"The first probes of so many trunks go out at once; of more, spread by dice: so long for each, at most so long for all."
 LOOK_UP_AGAIN_S = (2.0, 60.0)
 "After a failed look-up: first wait, doubled up to the last."
 
@@ -311,6 +313,13 @@ class Partner:
         """The breaker's moves become news."""
         changes, self.health.breaker.changes = self.health.breaker.changes, []
         self.news += [News(change.state.value, change.because) for change in changes]
+
+
+def spread(partners: Collection[Partner]) -> None:
+    """Those who are probed for the first time do not all knock at the same moment."""
+    count = len(partners)
+    for one in partners:
+        one.first_probe_within_s = min(LONGEST_SPREAD_S, PROBE_SPREAD_S * count) if count > FEW_PROBES else 0.0
 
 
 def _identity(section: TrunkSection) -> tuple[object, ...]:
