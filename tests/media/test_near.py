@@ -82,6 +82,18 @@ def test_the_filler_speaks_when_nothing_comes() -> None:
     assert len(stand_in) == 8000
 
 
+def test_the_first_loss_of_a_call_whose_caller_came_after_the_platform() -> None:
+    """Heard: a hole, cut hard. The filler's silence before his first packet had been counted as part of it."""
+    near = near_end()
+    before = b"".join(near.filler(START + n * 0.02) or b"" for n in range(1, 26))
+    assert set(before) == {0xFF}
+    hear(near, range(25, 31))
+    lost = near.receive(packet(32), SDP, START + 0.661)
+    assert lost is not None
+    assert lost[:160] == conceal(PCMU, LOUD + LOUD, 160)
+    assert near.concealed_ms == 20
+
+
 ON = join(PCMU, conceal(PCMU, LOUD + LOUD, 40), LOUD)
 "A new stream that begins where another has stopped."
 
