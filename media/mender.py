@@ -107,6 +107,10 @@ class Mender:
         self._close()
         self.leave_out(cut)
 
+    def miss(self) -> None:
+        """Something is missing, and nothing stands in for it: what comes next is joined all the same."""
+        self.is_open = bool(self.last)
+
     def leave_out(self, line: bytes) -> None:
         """This would have come next."""
         if line:

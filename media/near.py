@@ -211,9 +211,13 @@ class NearEnd:
         if self._inband is not None:
             self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
+        hole = after_loss and uplink.gap(packet.timestamp) > 0
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
-        if fill == DROP:
+        if hole and fill <= 0:  # real time asks for nothing in its place: the ledger stood ahead, or the packet goes too
+            mender.miss()
+        elif fill == DROP:
             mender.leave_out(line)
+        if fill == DROP:
             return None
         missing = self._stand_in(fill, after_loss) if fill else b""
         if mender.is_open:

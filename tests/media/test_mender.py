@@ -140,6 +140,17 @@ def test_what_was_left_out_is_faded_into_what_comes_instead() -> None:
     assert not one.mender.is_open
 
 
+def test_what_is_missing_with_nothing_in_its_place_leaves_no_click() -> None:
+    one = Listener(PCMU)
+    one.mender.miss()
+    assert not one.mender.is_open  # nothing has been heard
+    one.hear(*range(10))
+    one.mender.miss()
+    one.hear(*range(13, 20))
+    assert one.out[10] == join(PCMU, conceal(PCMU, one.frames[8] + one.frames[9], JOIN_MS * 8), one.frames[13])
+    assert not one.clicks()
+
+
 def test_a_pause_of_the_speaker_is_no_loss() -> None:
     one = Listener(PCMU)
     one.hear(0, 1)

@@ -94,6 +94,21 @@ def test_the_first_loss_of_a_call_whose_caller_came_after_the_platform() -> None
     assert near.concealed_ms == 20
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_loss_that_is_not_filled_leaves_no_click(is_full: bool) -> None:
+    """Heard: a click. The ledger stood ahead, nothing was filled, and the audio behind the loss began anywhere."""
+    near = near_end()
+    hear(near, range(1, 10))
+    last, at = (15, START + 0.4) if is_full else (12, START + 0.2)
+    for n in range(10, last + 1):  # a burst: the ledger stands ahead now
+        assert near.receive(packet(n), SDP, START + 0.195) == LOUD
+    if is_full:  # and what comes behind the loss is left out as well
+        assert near.receive(packet(last + 2), SDP, START + 0.195) is None
+        last += 1
+    assert [near.receive(packet(n), SDP, at) for n in (last + 2, last + 3)] == [ON, LOUD]
+    assert near.uplink.filled == 0
+
+
 ON = join(PCMU, conceal(PCMU, LOUD + LOUD, 40), LOUD)
 "A new stream that begins where another has stopped."
 
