@@ -213,7 +213,9 @@ class NearEnd:
         quiet = uplink.crowded and codec.is_quiet(line)
         hole = after_loss and uplink.gap(packet.timestamp) > 0
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
-        if hole and fill <= 0:  # real time asks for nothing in its place: the ledger stood ahead, or the packet goes too
+        if (
+            hole and fill <= 0
+        ):  # the ledger stands ahead, or the packet is left out as well
             mender.miss()
         elif fill == DROP:
             mender.leave_out(line)
