@@ -164,6 +164,8 @@ class NearEnd:
         self.max_gap_s = max(self.max_gap_s, now - self._last_heard)
         self._last_heard = now
         verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
+        if verdict == rtp.Reception.STRAY:
+            return None
         rest = self._new_stream(now) if verdict == rtp.Reception.RESTART else b""
         if not is_audio:
             if payload_type == spec.dtmf_payload_type:
