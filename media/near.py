@@ -41,7 +41,7 @@ class NearEnd:
     __slots__ = (
         "_decoder", "_encoder", "_event_began", "_inband", "_inband_wanted", "_last_heard", "_locked", "_locked_by_sdp",
         "_mark", "_negotiated_at", "_octets", "_reorder", "_sdp_peer", "_sequence", "_silence", "_spec", "_started",
-        "_step", "_their_ssrc", "_timestamp", "codec", "digits", "malformed", "max_gap_s", "mender", "on_air",
+        "_step", "_their_ssrc", "_timestamp", "codec", "digits", "late", "malformed", "max_gap_s", "mender", "on_air",
         "presses", "reception", "sender", "sent", "srtp", "ssrc", "ssrc_changes", "ticks_late", "ticks_skipped",
         "turns", "unauthenticated", "uplink", "wrong_payload_type", "wrong_source",
     )
@@ -83,6 +83,8 @@ class NearEnd:
         self.presses: list[Press] = []
         "Keys heard; whoever calls `receive` or `tick` takes them out."
         self.wrong_source = self.wrong_payload_type = self.malformed = self.unauthenticated = 0
+        self.late = 0
+        "Packets that came when nobody waited for them any more. Not those that the reorder window has saved."
         self.ssrc_changes = self.sent = self._octets = self.ticks_late = self.ticks_skipped = 0
 
     @property
@@ -165,6 +167,7 @@ class NearEnd:
         self._last_heard = now
         verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
         if verdict == rtp.Reception.STRAY:
+            self.late += 1
             return None
         rest = self._new_stream(now) if verdict == rtp.Reception.RESTART else b""
         if not is_audio:
@@ -184,6 +187,7 @@ class NearEnd:
         if verdict == rtp.Reception.LATE:
             awaited = reorder.is_awaited(packet.sequence)
             if not awaited:
+                self.late += 1
                 reorder.late(self.reception.next_sequence, now)
                 return None
         if not reorder.active:
@@ -215,9 +219,7 @@ class NearEnd:
         quiet = uplink.crowded and codec.is_quiet(line)
         hole = after_loss and uplink.gap(packet.timestamp) > 0
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
-        if (
-            hole and fill <= 0
-        ):  # the ledger stands ahead, or the packet is left out as well
+        if hole and fill <= 0:  # the ledger stands ahead, or the packet is left out as well
             mender.miss()
         elif fill == DROP:
             mender.leave_out(line)
@@ -303,7 +305,7 @@ class NearEnd:
             received=seen.received,
             expected=seen.expected,
             lost=seen.lost,
-            late=seen.late,
+            late=self.late,
             duplicate=seen.duplicate,
             wrong_source=self.wrong_source,
             wrong_payload_type=self.wrong_payload_type,

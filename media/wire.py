@@ -274,6 +274,7 @@ class NearReport(msgspec.Struct, frozen=True, kw_only=True):
     "By the sequence numbers (RFC 3550, A.3)."
     lost: int = 0
     late: int = 0
+    "Came, and were not heard: nobody waited for them any more."
     duplicate: int = 0
     wrong_source: int = 0
     wrong_payload_type: int = 0
