@@ -173,6 +173,8 @@ class NearEnd:
         if not is_audio:
             if payload_type == spec.dtmf_payload_type:
                 self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
+            if verdict != rtp.Reception.DUPLICATE and self._reorder.is_awaited(packet.sequence):
+                return self._deliver_all(self._reorder.skip(packet.sequence, now), False, now)
             return rest or None
         if verdict == rtp.Reception.IN_ORDER and not self._reorder.active:
             return self._deliver(packet, False, now)
@@ -193,10 +195,10 @@ class NearEnd:
         if not reorder.active:
             reorder.gap(now)
             return self._deliver(packet, verdict == rtp.Reception.AHEAD, now)
-        return self._deliver_all(reorder.push(packet, now), now)
+        return self._deliver_all(reorder.push(packet, now), False, now)
 
-    def _deliver_all(self, packets: list[rtp.Packet], now: float) -> bytes | None:
-        audio = b"".join(self._deliver(packet, True, now) or b"" for packet in packets)
+    def _deliver_all(self, packets: list[rtp.Packet], after_loss: bool, now: float) -> bytes | None:
+        audio = b"".join(self._deliver(packet, after_loss, now) or b"" for packet in packets)
         return audio or None
 
     def _deliver(self, packet: rtp.Packet, after_loss: bool, now: float) -> bytes | None:
@@ -240,7 +242,7 @@ class NearEnd:
 
     def overdue(self, now: float) -> bytes | None:
         """Asked every tick: audio that was held back for a packet that has not come."""
-        return self._deliver_all(self._reorder.due(now), now) if len(self._reorder) else None
+        return self._deliver_all(self._reorder.due(now), True, now) if len(self._reorder) else None
 
     def tick(self, frames: int, skipped: int, playout: Playout, now: float, early: float = 0.0) -> list[bytes]:
         """`frames` packets are due, or one is that much `early`; `skipped` had to be left out before them, the
@@ -374,7 +376,7 @@ class NearEnd:
         The decoder begins anew as well. One that remembers another encoder's past answers with a loud scratch, one that
         remembers nothing is at worst quiet for a moment.
         """
-        rest = self._deliver_all(self._reorder.reset(), now) or b""
+        rest = self._deliver_all(self._reorder.reset(), True, now) or b""
         self.uplink.new_stream()
         if self.codec.decoder is not None:
             self._decoder = self.codec.decoder()
