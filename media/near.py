@@ -78,7 +78,6 @@ class NearEnd:
         self.srtp: SrtpSession | None = None
         self._inband_wanted = inband_dtmf
         self._inband: InbandDetector | None = None
-        self._listen_for_keys()
         self.uplink = Uplink(self.codec.clock_rate_hz)
         self.reception = rtp.Reception(self.codec.clock_rate_hz)
         self.digits = DigitReceiver(self.codec.clock_rate_hz)
@@ -130,6 +129,7 @@ class NearEnd:
         before, self._spec = self._spec, spec
         if CODECS[spec.codec] is not self.codec:
             self._use(CODECS[spec.codec])
+        self._listen_for_keys()
         self._use_keys(before.srtp if before else None, spec.srtp)
         self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
         self._step = self.codec.units(self._silence)
@@ -395,9 +395,15 @@ class NearEnd:
         return rest
 
     def _listen_for_keys(self) -> None:
-        """Tones in the audio (only if wanted), in any codec whose rate the detector knows."""
-        wanted = self._inband_wanted and self.codec.line_rate_hz in INBAND_RATES_HZ
-        self._inband = InbandDetector(self.codec.line_rate_hz) if wanted else None
+        """Tones in the audio: if wanted, in any codec whose rate the detector knows, where nothing better was agreed on.
+
+        Many a trunk that sends telephone-events leaves the tones in the audio: each key would be heard twice.
+        """
+        rate_hz, has_events = self.codec.line_rate_hz, self._spec is not None and self._spec.dtmf_payload_type >= 0
+        if not self._inband_wanted or has_events or rate_hz not in INBAND_RATES_HZ:
+            self._inband = None
+        elif self._inband is None:
+            self._inband = InbandDetector(rate_hz)
 
     def _use(self, codec: Codec) -> None:
         self.codec = codec
@@ -405,7 +411,7 @@ class NearEnd:
         self._encoder = codec.encoder() if codec.encoder else None
         self.mender.use(codec, self._decoder)
         self._reorder.reset()
-        self._listen_for_keys()
+        self._inband = None
         self.turns.use(codec)
         self.uplink.use_rate(codec.clock_rate_hz)
         self.reception.use_rate(codec.clock_rate_hz)

@@ -100,7 +100,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     quiet_after_ms: int = 15000
     "No RTP for this long (and not on hold) is told as NearQuiet."
     inband_dtmf: bool = False
-    "Listen for digits in the caller's audio too, for trunks that send no telephone-events."
+    "Listen for digits in the audio of callers with whom no telephone-events were agreed on."
     drain_ms: int = 10000
     "The agent's last words may take at most this long before the call is ended all the same."
     figures_ms: int = 5000

@@ -100,12 +100,14 @@ def dial_tone(seconds: float, *frequencies_hz: float) -> np.ndarray:
     return np.asarray(sum(6000 * np.sin(2 * np.pi * hz * at) for hz in frequencies_hz), np.int16)
 
 
-def test_digits_in_the_audio_are_heard_only_when_asked_for() -> None:
+def test_digits_in_the_audio_are_heard_only_when_asked_for_and_no_events_were_agreed_on() -> None:
+    """Many a trunk sends both: each key was heard twice."""
     song = CODECS["PCMU"].encode(np.concatenate((dial_tone(0.1, 770, 1336), np.zeros(1600, np.int16))))
-    for wanted, presses in ((True, ["5"]), (False, [])):
+    for wanted, events, presses in ((True, -1, ["5"]), (False, -1, []), (True, 101, [])):
         near = NearEnd(inband_dtmf=wanted)
         near.uplink.start(START)
-        near.start(spec(dtmf=-1), START)
+        near.start(spec(dtmf=101), START)
+        near.start(spec(dtmf=events), START)
         for number, at in enumerate(range(0, len(song), 160), 1):
             near.receive(packet(number, payload=song[at : at + 160]), SDP, START + number * 0.02)
         assert [press.digit for press in near.presses] == presses
