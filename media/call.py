@@ -194,7 +194,6 @@ class Call:
     def _tell_presses(self) -> None:
         for press in self._near.presses:
             self._emit(wire.DigitHeard(call=self.name, digit=press.digit, duration_ms=press.duration_ms))
-            self._moment("digit", who="caller", text=press.digit)
             self.press(press.digit)
         self._near.presses.clear()
 

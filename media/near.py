@@ -395,7 +395,7 @@ class NearEnd:
         return rest
 
     def _listen_for_keys(self) -> None:
-        """Tones in the audio: if wanted, in any codec whose rate the detector knows, where nothing better was agreed on.
+        """Tones in the audio: if wanted, in any codec whose rate the detector knows, and no events were agreed on.
 
         Many a trunk that sends telephone-events leaves the tones in the audio: each key would be heard twice.
         """

@@ -217,6 +217,9 @@ async def test_digits_by_rtp_and_by_info_reach_the_platform() -> None:
         assert (heard.digit, heard.duration_ms) == ("5", 100)
         await on.control.send(wire.Digit(call="c1", digit="#"))
         await until(lambda: on.platform.words == ["hello", "key 5", "key #"])
+        await on.control.close()
+        # Who hears of the key by DigitHeard notes it, with its length and way: it stood twice among the moments.
+        assert [one.moment.kind for one in on.control.seen if isinstance(one, wire.FarEvent)].count("digit") == 0
 
 
 async def test_a_third_party_is_neither_heard_nor_answered() -> None:
