@@ -134,6 +134,7 @@ class Call:
         before, before_ear = self._far, self._ear
         self._far, self._ear, self._spec = far, ear, spec
         if before is not None and before_ear is not None:
+            self._tally.backlog_dropped_ms += before.backlog_dropped_ms
             before_ear.leave()
             before.close()
         now = time.monotonic()

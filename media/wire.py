@@ -306,7 +306,7 @@ class FarReport(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's socket, both ways."""
 
     sent_ms: int = 0
-    "Audio sent up, in milliseconds of sound."
+    "Audio sent up, in milliseconds of sound, without what was dropped before it could be."
     filled_ms: int = 0
     "Of it sound of our own making, nearly all of it silence (loss, DTX, hold)."
     concealed_ms: int = 0
