@@ -12,9 +12,9 @@ the only thing to decide is what to do when they do not: this file keeps a ledge
   `PAUSE_MS` of it this is a pause and no jitter, and what the hold-off has left is filled too: so when the caller goes
   on, the ledger is even, and the whole hold-off is there for the jitter of his packets.
 * What would run more than `AHEAD_MS` ahead of real time is dropped; silent packets already from `TRIM_MS` on.
-* What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when it
-  has stood for `STANDING_S`, a packet is cut every `CUT_EVERY_S` until the one that is being played is all there is,
-  loud or not. Whoever cuts must join the ends (media.conceal).
+* What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when a
+  whole packet and more has stood for `STANDING_S`, one is cut every `CUT_EVERY_S` until the packet that is being played
+  is all there is, loud or not. Whoever cuts must join the ends (media.conceal).
 
 A packet in time leaves the ledger at most its own length ahead, and jitter moves it only below that as long as the
 first one after a pause was no later than the others. When it was, the others stand ahead by as much and tremble: what
@@ -44,7 +44,7 @@ down the burst stands once more, behind a platform that answers in real time, an
 SETTLING_S = 0.1
 "The packets of the burst itself came at no time of their own; how much the line trembles is told by those behind it."
 STEADY_MS = 1
-"So much is no burst: on the best of lines the first packet may have been that late."
+"So little is nothing that stands."
 MAX_JUMP_S = 60
 "A timestamp jump beyond this is a new clock at the sender, not a pause."
 
@@ -139,7 +139,7 @@ class Uplink:
 
     def _stands(self, left: int, samples: int, now: float) -> bool:
         """Is this packet to be cut? `left` samples stand beside it."""
-        if left * 1000 < STEADY_MS * self._rate_hz:
+        if left * 1000 < STEADY_MS * self._rate_hz or (not self._cut_at and left < samples):
             self._cut_at = 0.0
             return False
         standing_s = max(STANDING_S, STANDING_PACKETS * samples / self._rate_hz)
@@ -151,7 +151,7 @@ class Uplink:
         if now < self._cut_at:
             return False
         if self._most - self._least > self._least:
-            self._cut_at = 0.0
+            self._cut_at = now + standing_s
             return False
         self._cut_at = now + CUT_EVERY_S
         self._least, self._most = self._least - samples, self._most - samples

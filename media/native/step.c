@@ -339,8 +339,9 @@ static int take_up(Step *self, const uint8_t *data, Py_ssize_t size, const struc
         return 0;
     Py_ssize_t samples = size - HEADER; /* one byte each: a codec without a decoder is G.711 */
     long long lead = samples - behind(uplink, now);
-    double rate_hz = REAL(uplink, uplink___rate_hz);
-    if ((double)(lead * 1000) / rate_hz > TRIM_MS || (double)((lead - samples) * 1000) >= STEADY_MS * rate_hz)
+    double rate_hz = REAL(uplink, uplink___rate_hz), left = (double)(lead - samples);
+    if ((double)(lead * 1000) / rate_hz > TRIM_MS
+        || (REAL(uplink, uplink___cut_at) == 0 ? left >= (double)samples : left * 1000 >= STEADY_MS * rate_hz))
         return 0;
     PyObject *send = PyObject_GetAttr(self->far, s_direct);
     if (send == NULL || send == Py_None) { /* a slow socket, or none any more */
