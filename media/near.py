@@ -18,23 +18,15 @@ from media.mender import Mender
 from media.playout import Playout
 from media.reorder import Reorder
 from media.reporting import Received, Sent
-from media.srtp import Refused, SrtpSession
+from media.source import LEARN_S, goes_on
+from media.srtp import Refused, SrtpSession, session
 from media.turns import STRIDE, TurnMeter
 from media.uplink import DROP, Uplink
-from media.wire import NearReport, NearSpec, SrtpKeys
+from media.wire import NearReport, NearSpec
 
 Address = tuple[str, int]
 INBAND_RATES_HZ = (8000, 16000)
 
-LEARN_S = 5.0
-"How long after (re-)negotiation a packet from an address that is not in the SDP may teach us the caller's real one."
-MOVED_AFTER_S = 1.0
-"A locked source must have been silent this long before the same SSRC may go on from another address (NAT rebinding)."
-MISSED_PACKETS, MISSED_S = 3, 0.06
-"""Long enough where the stream goes on as if nothing had been: so many packet times, at least this long. No more of a
-caller is lost when his NAT gives him another port; and as long as he is heard himself, nobody else is."""
-FOLLOWS = 4
-"How many numbers more than the packet times that have passed, and half as long ones, may be missing in between."
 COMFORT_NOISE = 13
 "Static payload type of comfort noise (RFC 3389). The filler plays its part."
 
@@ -130,7 +122,7 @@ class NearEnd:
         if CODECS[spec.codec] is not self.codec:
             self._use(CODECS[spec.codec])
         self._listen_for_keys()
-        self._use_keys(before.srtp if before else None, spec.srtp)
+        self.srtp = session(self.srtp, before.srtp if before else None, spec.srtp)
         self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
         self._step = self.codec.units(self._silence)
         if moved:
@@ -345,35 +337,15 @@ class NearEnd:
         """
         from_sdp = source == self._sdp_peer
         learning = self._locked is None and now - self._negotiated_at < LEARN_S
-        if not (learning or self._has_moved(packet, now) or (from_sdp and not self._locked_by_sdp)):
+        moved = (
+            self._locked is not None
+            and packet.ssrc == self._their_ssrc
+            and goes_on(self.reception, packet.sequence, now - self._last_heard, self.ptime_ms, self.srtp is not None)
+        )
+        if not (learning or moved or (from_sdp and not self._locked_by_sdp)):
             return False
         self._locked, self._locked_by_sdp = source, from_sdp
         return True
-
-    def _has_moved(self, packet: rtp.Packet, now: float) -> bool:
-        """Does the locked source go on with this packet, from another address?"""
-        seen, silent_s = self.reception, now - self._last_heard
-        if self._locked is None or packet.ssrc != self._their_ssrc or not seen.is_near(packet.sequence):
-            return False
-        ahead = rtp.seq_diff(packet.sequence, seen.next_sequence)
-        if self.srtp is not None and ahead >= 0:  # nobody else has his key, and what is old may be a straggler
-            return True
-        ptime_s = self.ptime_ms / 1000
-        follows = 0 <= ahead <= FOLLOWS + 2 * silent_s / ptime_s
-        return silent_s > (max(MISSED_S, MISSED_PACKETS * ptime_s) if follows else MOVED_AFTER_S)
-
-    def _use_keys(self, before: SrtpKeys | None, now: SrtpKeys | None) -> None:
-        """A session lives as long as our own key: a new one would begin with our rollover counter at 0 again, under a
-        key that has already encrypted those packets (RFC 3711, 3.2.1).
-        """
-        if now == before:
-            return
-        if now is None:
-            self.srtp = None
-        elif self.srtp and before and (now.suite, now.ours) == (before.suite, before.ours):
-            self.srtp.expect(now.theirs, now.theirs_mki)
-        else:
-            self.srtp = SrtpSession(now.suite, our_key=now.ours, their_key=now.theirs, their_mki=now.theirs_mki)
 
     def _new_ssrc(self, ssrc: int) -> None:
         if self._their_ssrc is not None:

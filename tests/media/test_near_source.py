@@ -6,7 +6,8 @@ import pytest
 
 from media import rtp
 from media.conceal import conceal, join
-from media.near import LEARN_S, MISSED_S, MOVED_AFTER_S, Address, NearEnd
+from media.near import Address, NearEnd
+from media.source import LEARN_S, MISSED_S, MOVED_AFTER_S
 from tests.helpers.nearend import LOUD, NAT, PCMU, SDP, SSRC, START, STRANGER, hear, near_end, packet, report, spec
 
 
