@@ -394,7 +394,5 @@ class Call:
     def report(self) -> wire.CallReport:
         """Everything so far; at any time."""
         near, far = self.counters()
-        recording = self._recording
-        path = str(recording.path) if recording is not None and not recording.failed else ""
         duration_s = time.monotonic() - self._began
-        return call_report(near, far, self.histograms(), duration_s=duration_s, recording=path)
+        return call_report(near, far, self.histograms(), duration_s=duration_s, recording=self._recording)

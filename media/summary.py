@@ -8,6 +8,7 @@ from media import wire
 from media.near import NearEnd
 from media.playout import Playout
 from media.quality import estimate
+from media.recording import Recording
 from media.rtcpend import RtcpEnd
 from media.stats import Histogram
 
@@ -49,10 +50,17 @@ def call_report(
     latencies: dict[str, Histogram],
     *,
     duration_s: float,
-    recording: str,
+    recording: Recording | None,
 ) -> wire.CallReport:
     spreads = {name: histogram.spread() for name, histogram in latencies.items()}
-    report = wire.CallReport(near=near, far=far, duration_s=round(duration_s, 3), recording=recording)
+    failed = recording.failed if recording is not None else ""
+    report = wire.CallReport(
+        near=near,
+        far=far,
+        duration_s=round(duration_s, 3),
+        recording=str(recording.path) if recording is not None and not failed else "",
+        recording_failed=failed,
+    )
     return replace(report, **spreads)
 
 

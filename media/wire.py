@@ -344,6 +344,9 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     "End of the caller's speech -> first sound of the agent's answer, on the RTP socket (see media.turns)."
     duration_s: float = 0.0
     recording: str = ""
+    "Path of the file. Empty: there is none, or it breaks off."
+    recording_failed: str = ""
+    "Why it breaks off."
 
 
 class CallClosed(Event):

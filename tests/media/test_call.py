@@ -346,7 +346,9 @@ async def test_a_recording_that_cannot_be_written_costs_the_call_nothing() -> No
         await on.control.send(wire.StartNear(call="c1", near=caller.near()))
         await caller.speak([frame(3)] * 60)
         assert pcm(3) in bytes(on.platform.audio)
-        assert (await on.control.close()).recording == ""
+        report = await on.control.close()
+        assert report.recording == ""
+        assert report.recording_failed.startswith("FileNotFoundError: ")
 
 
 async def test_the_far_end_can_be_replaced_under_a_running_stream() -> None:
