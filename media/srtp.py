@@ -152,8 +152,10 @@ def _session(suite: str, key: bytes, ssrc_type: int) -> pylibsrtp.Session:
 
 
 def session(standing: SrtpSession | None, before: SrtpKeys | None, now: SrtpKeys | None) -> SrtpSession | None:
-    """The session of these keys. It lives as long as our own one: a new session would begin with our rollover counter at
-    0 again, under a key that has already encrypted those packets (RFC 3711, 3.2.1).
+    """The session of these keys. It lives as long as our own one.
+
+    A new session would begin with our rollover counter at 0 again, under a key that has already encrypted those packets
+    (RFC 3711, 3.2.1).
     """
     if now == before or now is None:
         return standing if now is not None else None
