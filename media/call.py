@@ -134,6 +134,7 @@ class Call:
         before, before_ear = self._far, self._ear
         self._far, self._ear, self._spec = far, ear, spec
         if before is not None and before_ear is not None:
+            self._tally.backlog_dropped_ms += before.backlog_dropped_ms
             before_ear.leave()
             before.close()
         now = time.monotonic()
@@ -194,7 +195,6 @@ class Call:
     def _tell_presses(self) -> None:
         for press in self._near.presses:
             self._emit(wire.DigitHeard(call=self.name, digit=press.digit, duration_ms=press.duration_ms))
-            self._moment("digit", who="caller", text=press.digit)
             self.press(press.digit)
         self._near.presses.clear()
 
@@ -394,7 +394,5 @@ class Call:
     def report(self) -> wire.CallReport:
         """Everything so far; at any time."""
         near, far = self.counters()
-        recording = self._recording
-        path = str(recording.path) if recording is not None and not recording.failed else ""
         duration_s = time.monotonic() - self._began
-        return call_report(near, far, self.histograms(), duration_s=duration_s, recording=path)
+        return call_report(near, far, self.histograms(), duration_s=duration_s, recording=self._recording)

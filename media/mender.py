@@ -65,17 +65,18 @@ class Mender:
 
     def lose(self, units: int) -> None:
         """So many units are missing before the packet that is decoded next: a decoder that remembers must know it."""
-        if self._decoder is not None:
+        if self._decoder is not None and self.last:
             missing = min(units, self._silent_after) - self._stood_in
             self._ready = self._made(missing, self._stood_in) if missing > 0 else b""
 
     def stand_in(self, units: int) -> bytes:
         """So much audio in place of what is missing."""
-        if self.last:  # otherwise nothing has ever been heard
-            most = max(0, self._silent_after - self._stood_in)
-            self.concealed_ms += min(units, most) * 1000 // self._codec.clock_rate_hz
-            self.is_open = True
         size = self._codec.line_bytes(units)
+        if not self.last:  # nothing has been heard yet: a silence that is real, and no part of a later loss
+            return self._codec.silence * (size // self._codec.sample_bytes)
+        most = max(0, self._silent_after - self._stood_in)
+        self.concealed_ms += min(units, most) * 1000 // self._codec.clock_rate_hz
+        self.is_open = True
         line, self._ready = self._ready[:size], self._ready[size:]
         made = self._codec.units(line)
         if made < units:
@@ -105,6 +106,10 @@ class Mender:
         cut = self._cut
         self._close()
         self.leave_out(cut)
+
+    def miss(self) -> None:
+        """Something is missing, and nothing stands in for it: what comes next is joined all the same."""
+        self.is_open = bool(self.last)
 
     def leave_out(self, line: bytes) -> None:
         """This would have come next."""

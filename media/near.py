@@ -18,18 +18,15 @@ from media.mender import Mender
 from media.playout import Playout
 from media.reorder import Reorder
 from media.reporting import Received, Sent
-from media.srtp import Refused, SrtpSession
+from media.source import LEARN_S, goes_on
+from media.srtp import Refused, SrtpSession, session
 from media.turns import STRIDE, TurnMeter
 from media.uplink import DROP, Uplink
-from media.wire import NearReport, NearSpec, SrtpKeys
+from media.wire import NearReport, NearSpec
 
 Address = tuple[str, int]
 INBAND_RATES_HZ = (8000, 16000)
 
-LEARN_S = 5.0
-"How long after (re-)negotiation a packet from an address that is not in the SDP may teach us the caller's real one."
-MOVED_AFTER_S = 1.0
-"A locked source must have been silent this long before the same SSRC may go on from another address (NAT rebinding)."
 STRAGGLERS_S = 0.5
 "What comes so soon after the caller has put us on hold was under way, and is no music."
 COMFORT_NOISE = 13
@@ -43,7 +40,7 @@ class NearEnd:
     __slots__ = (
         "_decoder", "_encoder", "_event_began", "_inband", "_inband_wanted", "_last_heard", "_locked", "_locked_by_sdp",
         "_mark", "_negotiated_at", "_octets", "_reorder", "_sdp_peer", "_sequence", "_silence", "_spec", "_started",
-        "_step", "_their_ssrc", "_timestamp", "codec", "digits", "malformed", "max_gap_s", "mender", "on_air",
+        "_step", "_their_ssrc", "_timestamp", "codec", "digits", "late", "malformed", "max_gap_s", "mender", "on_air",
         "presses", "reception", "sender", "sent", "srtp", "ssrc", "ssrc_changes", "ticks_late", "ticks_skipped",
         "turns", "unauthenticated", "uplink", "wrong_payload_type", "wrong_source",
     )
@@ -75,7 +72,6 @@ class NearEnd:
         self.srtp: SrtpSession | None = None
         self._inband_wanted = inband_dtmf
         self._inband: InbandDetector | None = None
-        self._listen_for_keys()
         self.uplink = Uplink(self.codec.clock_rate_hz)
         self.reception = rtp.Reception(self.codec.clock_rate_hz)
         self.digits = DigitReceiver(self.codec.clock_rate_hz)
@@ -85,6 +81,8 @@ class NearEnd:
         self.presses: list[Press] = []
         "Keys heard; whoever calls `receive` or `tick` takes them out."
         self.wrong_source = self.wrong_payload_type = self.malformed = self.unauthenticated = 0
+        self.late = 0
+        "Packets that came when nobody waited for them any more. Not those that the reorder window has saved."
         self.ssrc_changes = self.sent = self._octets = self.ticks_late = self.ticks_skipped = 0
 
     @property
@@ -129,7 +127,8 @@ class NearEnd:
         before, self._spec = self._spec, spec
         if CODECS[spec.codec] is not self.codec:
             self._use(CODECS[spec.codec])
-        self._use_keys(before.srtp if before else None, spec.srtp)
+        self._listen_for_keys()
+        self.srtp = session(self.srtp, before.srtp if before else None, spec.srtp)
         self._silence = self.codec.silence * (self.codec.frame_bytes(spec.ptime_ms) // self.codec.sample_bytes)
         self._step = self.codec.units(self._silence)
         if moved:
@@ -170,10 +169,15 @@ class NearEnd:
         self.max_gap_s = max(self.max_gap_s, now - self._last_heard)
         self._last_heard = now
         verdict = self.reception.arrive(packet.sequence, packet.timestamp, now, is_audio)
+        if verdict == rtp.Reception.STRAY:
+            self.late += 1
+            return None
         rest = self._new_stream(now) if verdict == rtp.Reception.RESTART else b""
         if not is_audio:
             if payload_type == spec.dtmf_payload_type:
                 self.presses += self.digits.receive(packet.timestamp, packet.payload, now)
+            if verdict != rtp.Reception.DUPLICATE and self._reorder.is_awaited(packet.sequence):
+                return self._deliver_all(self._reorder.skip(packet.sequence, now), False, now)
             return rest or None
         if verdict == rtp.Reception.IN_ORDER and not self._reorder.active:
             return self._deliver(packet, False, now)
@@ -188,15 +192,16 @@ class NearEnd:
         if verdict == rtp.Reception.LATE:
             awaited = reorder.is_awaited(packet.sequence)
             if not awaited:
+                self.late += 1
                 reorder.late(self.reception.next_sequence, now)
                 return None
         if not reorder.active:
             reorder.gap(now)
             return self._deliver(packet, verdict == rtp.Reception.AHEAD, now)
-        return self._deliver_all(reorder.push(packet, now), now)
+        return self._deliver_all(reorder.push(packet, now), False, now)
 
-    def _deliver_all(self, packets: list[rtp.Packet], now: float) -> bytes | None:
-        audio = b"".join(self._deliver(packet, True, now) or b"" for packet in packets)
+    def _deliver_all(self, packets: list[rtp.Packet], after_loss: bool, now: float) -> bytes | None:
+        audio = b"".join(self._deliver(packet, after_loss, now) or b"" for packet in packets)
         return audio or None
 
     def _deliver(self, packet: rtp.Packet, after_loss: bool, now: float) -> bytes | None:
@@ -217,9 +222,13 @@ class NearEnd:
         if self._inband is not None:
             self.presses += self._inband.hear(codec.decode(line))
         quiet = uplink.crowded and codec.is_quiet(line)
+        hole = after_loss and uplink.gap(packet.timestamp) > 0
         fill = uplink.admit(packet.timestamp, codec.units(line), quiet, now)
-        if fill == DROP:
+        if hole and fill <= 0:  # the ledger stands ahead, or the packet is left out as well
+            mender.miss()
+        elif fill == DROP:
             mender.leave_out(line)
+        if fill == DROP:
             return None
         missing = self._stand_in(fill, after_loss) if fill else b""
         if mender.is_open:
@@ -236,7 +245,7 @@ class NearEnd:
 
     def overdue(self, now: float) -> bytes | None:
         """Asked every tick: audio that was held back for a packet that has not come."""
-        return self._deliver_all(self._reorder.due(now), now) if len(self._reorder) else None
+        return self._deliver_all(self._reorder.due(now), True, now) if len(self._reorder) else None
 
     def tick(self, frames: int, skipped: int, playout: Playout, now: float, early: float = 0.0) -> list[bytes]:
         """`frames` packets are due, or one is that much `early`; `skipped` had to be left out before them, the
@@ -301,7 +310,7 @@ class NearEnd:
             received=seen.received,
             expected=seen.expected,
             lost=seen.lost,
-            late=seen.late,
+            late=self.late,
             duplicate=seen.duplicate,
             wrong_source=self.wrong_source,
             wrong_payload_type=self.wrong_payload_type,
@@ -337,26 +346,12 @@ class NearEnd:
         moved = (
             self._locked is not None
             and packet.ssrc == self._their_ssrc
-            and now - self._last_heard > MOVED_AFTER_S
-            and self.reception.is_near(packet.sequence)
+            and goes_on(self.reception, packet.sequence, now - self._last_heard, self.ptime_ms, self.srtp is not None)
         )
         if not (learning or moved or (from_sdp and not self._locked_by_sdp)):
             return False
         self._locked, self._locked_by_sdp = source, from_sdp
         return True
-
-    def _use_keys(self, before: SrtpKeys | None, now: SrtpKeys | None) -> None:
-        """A session lives as long as our own key: a new one would begin with our rollover counter at 0 again, under a
-        key that has already encrypted those packets (RFC 3711, 3.2.1).
-        """
-        if now == before:
-            return
-        if now is None:
-            self.srtp = None
-        elif self.srtp and before and (now.suite, now.ours) == (before.suite, before.ours):
-            self.srtp.expect(now.theirs, now.theirs_mki)
-        else:
-            self.srtp = SrtpSession(now.suite, our_key=now.ours, their_key=now.theirs, their_mki=now.theirs_mki)
 
     def _new_ssrc(self, ssrc: int) -> None:
         if self._their_ssrc is not None:
@@ -370,7 +365,7 @@ class NearEnd:
         The decoder begins anew as well. One that remembers another encoder's past answers with a loud scratch, one that
         remembers nothing is at worst quiet for a moment.
         """
-        rest = self._deliver_all(self._reorder.reset(), now) or b""
+        rest = self._deliver_all(self._reorder.reset(), True, now) or b""
         self.uplink.new_stream()
         if self.codec.decoder is not None:
             self._decoder = self.codec.decoder()
@@ -378,9 +373,15 @@ class NearEnd:
         return rest
 
     def _listen_for_keys(self) -> None:
-        """Tones in the audio (only if wanted), in any codec whose rate the detector knows."""
-        wanted = self._inband_wanted and self.codec.line_rate_hz in INBAND_RATES_HZ
-        self._inband = InbandDetector(self.codec.line_rate_hz) if wanted else None
+        """Tones in the audio: if wanted, in any codec whose rate the detector knows, and no events were agreed on.
+
+        Many a trunk that sends telephone-events leaves the tones in the audio: each key would be heard twice.
+        """
+        rate_hz, has_events = self.codec.line_rate_hz, self._spec is not None and self._spec.dtmf_payload_type >= 0
+        if not self._inband_wanted or has_events or rate_hz not in INBAND_RATES_HZ:
+            self._inband = None
+        elif self._inband is None:
+            self._inband = InbandDetector(rate_hz)
 
     def _use(self, codec: Codec) -> None:
         self.codec = codec
@@ -388,7 +389,7 @@ class NearEnd:
         self._encoder = codec.encoder() if codec.encoder else None
         self.mender.use(codec, self._decoder)
         self._reorder.reset()
-        self._listen_for_keys()
+        self._inband = None
         self.turns.use(codec)
         self.uplink.use_rate(codec.clock_rate_hz)
         self.reception.use_rate(codec.clock_rate_hz)

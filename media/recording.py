@@ -1,12 +1,13 @@
 """Stereo WAV of one call (left: caller, right: agent), written off the hot path.
 
 The call appends encoded bytes to two lists; once a second a thread of the worker decodes, interleaves and writes them.
-A full disk ends the recording, never the call.
+A full disk ends the recording, never the call: what was written is a WAV like any other, and no empty file stays.
 """
 
 from __future__ import annotations
 
 import logging
+import struct
 import wave
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -29,6 +30,9 @@ STUCK_AFTER_S = 30.0
 "A disk that has not taken a second of audio in this time never will; waiting longer would only eat memory."
 FLUSH_SLACK_MS = 100
 "The two sides are written up to the shorter one; this much of the longer may wait (the filler's hold-off)."
+HEADER_BYTES = 44
+FRAME_BYTES = 4
+_LENGTH = struct.Struct("<I")
 
 
 class Recording:
@@ -117,12 +121,30 @@ class Recording:
         file.setnchannels(2)
         file.setsampwidth(2)
         file.setframerate(self._rate_hz)
+        file.writeframes(b"")
+        raw.flush()  # the header has its place before any sound needs one
         return file
 
     def _give_up(self) -> None:
         """Close the file as it is. What its buffer still holds may fail to get out once more, and that is known."""
         with suppress(OSError):
             self._open.close()
+        if self._file is not None and self.path.is_file():
+            with suppress(OSError):
+                self._put_right()
+
+    def _put_right(self) -> None:
+        """The last write may have got out in part: the header is to tell of what is there. It takes no new space."""
+        frames = max(0, self.path.stat().st_size - HEADER_BYTES) // FRAME_BYTES
+        if not frames:
+            self.path.unlink()
+            return
+        data_bytes = frames * FRAME_BYTES
+        with self.path.open("r+b") as raw:
+            raw.truncate(HEADER_BYTES + data_bytes)
+            for at, length in ((4, HEADER_BYTES - 8 + data_bytes), (HEADER_BYTES - 4, data_bytes)):
+                raw.seek(at)
+                raw.write(_LENGTH.pack(length))
 
     def _ready(self, last: bool) -> int:
         """Samples that both sides have; at the end, or when one side lags too far, the shorter is padded."""

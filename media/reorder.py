@@ -18,14 +18,14 @@ MARGIN = 1.25
 
 
 class Reorder:
-    """Puts one stream's packets in order. `open_for` starts it, `push` and `due` hand out what may go on."""
+    """Puts one stream's packets in order. `late` opens it, `push`, `skip` and `due` hand out what may go on."""
 
     __slots__ = ("_changed_at", "_gap_at", "_held", "_next", "window_s")
 
     def __init__(self) -> None:
         self.window_s = 0.0
-        self._held: dict[int, tuple[Packet, float]] = {}
-        "By sequence number, with the time at which the packet is waited for no longer."
+        self._held: dict[int, tuple[Packet | None, float]] = {}
+        "By sequence number, with the time at which what is before it is waited for no longer. None: a place, no more."
         self._next = 0
         self._gap_at = 0.0
         self._changed_at = 0.0
@@ -55,11 +55,18 @@ class Reorder:
 
     def push(self, packet: Packet, now: float) -> list[Packet]:
         """A packet that is awaited. Returns what may go on now, in order."""
-        if self._held and packet.sequence == self._next:
+        return self._put(packet.sequence, packet, now)
+
+    def skip(self, sequence: int, now: float) -> list[Packet]:
+        """The same of one that is not audio (a key, comfort noise): what is behind it need not wait for its place."""
+        return self._put(sequence, None, now)
+
+    def _put(self, sequence: int, packet: Packet | None, now: float) -> list[Packet]:
+        if self._held and sequence == self._next:
             waited_s = now + self.window_s - min(deadline for _, deadline in self._held.values())
             if waited_s * MARGIN > self.window_s / 2:  # half as wide it would have been missed
                 self._changed_at = now
-        self._held[packet.sequence] = (packet, now + self.window_s)
+        self._held[sequence] = (packet, now + self.window_s)
         ready = self._run()
         if not self._held and now - self._changed_at > HALVE_AFTER_S:
             self._changed_at = now
@@ -76,7 +83,8 @@ class Reorder:
 
     def reset(self) -> list[Packet]:
         """Another stream begins: hand out what is held, and forget where the old one stood."""
-        rest = [packet for packet, _ in sorted(self._held.values(), key=lambda held: held[1])]
+        held = sorted(self._held.values(), key=lambda held: held[1])
+        rest = [packet for packet, _ in held if packet is not None]
         self._held.clear()
         self.window_s = 0.0
         return rest
@@ -84,6 +92,8 @@ class Reorder:
     def _run(self) -> list[Packet]:
         ready = []
         while self._next in self._held:
-            ready.append(self._held.pop(self._next)[0])
+            packet, _ = self._held.pop(self._next)
+            if packet is not None:
+                ready.append(packet)
             self._next = (self._next + 1) & 0xFFFF
         return ready

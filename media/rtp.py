@@ -13,9 +13,9 @@ _HEADER = struct.Struct(">BBHII")
 _EXTENSION = struct.Struct(">HH")
 
 MAX_DROPOUT = 3000
-"A jump ahead of more packets than this (60 s) is a new stream, not loss (RFC 3550, A.1)."
+"A jump ahead of more packets than this (60 s) is a new stream, or a stray packet, not loss (RFC 3550, A.1)."
 MAX_MISORDER = 100
-"A packet older than this many is a new stream, not reordering (RFC 3550, A.1)."
+"A packet older than this many is the same, not reordering (RFC 3550, A.1)."
 
 
 def seq_diff(a: int, b: int) -> int:
@@ -105,6 +105,7 @@ class Reception:
         "_max_seq",
         "_rate_hz",
         "_seen",
+        "_stray_next",
         "duplicate",
         "jitter",
         "late",
@@ -113,7 +114,7 @@ class Reception:
         "retired_expected",
     )
 
-    IN_ORDER, AHEAD, LATE, DUPLICATE, RESTART = range(5)
+    IN_ORDER, AHEAD, LATE, DUPLICATE, RESTART, STRAY = range(6)
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
@@ -123,6 +124,8 @@ class Reception:
         self._cycles = 0
         self._seen = 0
         "Bit n: the packet n before the newest one has come. 128 packets, so that MAX_MISORDER fits."
+        self._stray_next = -1
+        "What must follow the last stray packet for both to be a new stream."
         self._last_transit: float | None = None
         self.received = 0
         self.late = 0
@@ -173,11 +176,13 @@ class Reception:
         self._base = None
         self._cycles = 0
         self._seen = 0
+        self._stray_next = -1
         self._last_transit = None
 
     def arrive(self, sequence: int, timestamp: int, now: float, timed: bool = True) -> int:
-        """Classify one packet: IN_ORDER, AHEAD (something before it is missing), LATE, DUPLICATE or RESTART.
+        """Classify one packet: IN_ORDER, AHEAD (something before it is missing), LATE, DUPLICATE, RESTART or STRAY.
 
+        One whose number is far off is a STRAY, and no more than late; a second one right behind it is a RESTART.
         `timed` is False for a packet whose timestamp does not say when it was sent (RFC 4733: all packets of one event
         bear that of its beginning); it tells nothing about jitter.
         """
@@ -193,6 +198,10 @@ class Reception:
                 self._seen = (self._seen << 1 | 1) & ((1 << 128) - 1)
                 verdict = self.IN_ORDER
             elif step > MAX_DROPOUT or step < -MAX_MISORDER:
+                if sequence != self._stray_next:
+                    self._stray_next = (sequence + 1) & 0xFFFF
+                    self.late += 1
+                    return self.STRAY
                 self.restart()
                 self.resyncs += 1
                 self._begin(sequence)

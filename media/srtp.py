@@ -17,6 +17,8 @@ from typing import Final
 
 import pylibsrtp
 
+from media.wire import SrtpKeys
+
 MAX_PACKET_BYTES = 1356
 "What libsrtp's Python binding takes in one piece, less the room for the longest tag."
 
@@ -147,3 +149,17 @@ def _session(suite: str, key: bytes, ssrc_type: int) -> pylibsrtp.Session:
     if len(key) != KEY_BYTES:
         raise ValueError(f"an SRTP key has {KEY_BYTES} bytes, not {len(key)}")
     return pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=ssrc_type, srtp_profile=PROFILES[suite]))
+
+
+def session(standing: SrtpSession | None, before: SrtpKeys | None, now: SrtpKeys | None) -> SrtpSession | None:
+    """The session of these keys. It lives as long as our own one.
+
+    A new session would begin with our rollover counter at 0 again, under a key that has already encrypted those packets
+    (RFC 3711, 3.2.1).
+    """
+    if now == before or now is None:
+        return standing if now is not None else None
+    if standing and before and (now.suite, now.ours) == (before.suite, before.ours):
+        standing.expect(now.theirs, now.theirs_mki)
+        return standing
+    return SrtpSession(now.suite, our_key=now.ours, their_key=now.theirs, their_mki=now.theirs_mki)

@@ -8,6 +8,7 @@ from media import wire
 from media.near import NearEnd
 from media.playout import Playout
 from media.quality import estimate
+from media.recording import Recording
 from media.rtcpend import RtcpEnd
 from media.stats import Histogram
 
@@ -15,13 +16,15 @@ from media.stats import Histogram
 class Tally:
     """What a call counts itself, beside what its near end, its queue and its sockets count."""
 
-    __slots__ = ("down_bytes", "late", "marks", "send_errors", "trouble", "up", "up_bytes")
+    __slots__ = ("backlog_dropped_ms", "down_bytes", "late", "marks", "send_errors", "trouble", "up", "up_bytes")
 
     def __init__(self) -> None:
         self.up = Histogram()
         self.late = Histogram()
         self.up_bytes = 0
-        "Line audio sent to the platform."
+        "Line audio for the platform; what its socket was too slow for is in it."
+        self.backlog_dropped_ms = 0.0
+        "By the far ends before the present one."
         self.down_bytes = 0
         "As they came off the platform's socket."
         self.marks = 0
@@ -47,10 +50,17 @@ def call_report(
     latencies: dict[str, Histogram],
     *,
     duration_s: float,
-    recording: str,
+    recording: Recording | None,
 ) -> wire.CallReport:
     spreads = {name: histogram.spread() for name, histogram in latencies.items()}
-    report = wire.CallReport(near=near, far=far, duration_s=round(duration_s, 3), recording=recording)
+    failed = recording.failed if recording is not None else ""
+    report = wire.CallReport(
+        near=near,
+        far=far,
+        duration_s=round(duration_s, 3),
+        recording=str(recording.path) if recording is not None and not failed else "",
+        recording_failed=failed,
+    )
     return replace(report, **spreads)
 
 
@@ -73,10 +83,11 @@ def near_report(near: NearEnd, rtcp: RtcpEnd, tally: Tally) -> wire.NearReport:
 def far_report(
     near: NearEnd, playout: Playout, spec: wire.FarSpec | None, tally: Tally, backlog_dropped_ms: float
 ) -> wire.FarReport:
-    """The platform's side."""
+    """The platform's side. `backlog_dropped_ms`: by the present far end."""
     uplink, rate_hz = near.uplink, near.codec.clock_rate_hz
+    backlog_dropped_ms += tally.backlog_dropped_ms
     return wire.FarReport(
-        sent_ms=tally.up_bytes // near.codec.frame_bytes(1),
+        sent_ms=max(0, tally.up_bytes // near.codec.frame_bytes(1) - int(backlog_dropped_ms)),
         filled_ms=uplink.filled * 1000 // rate_hz,
         concealed_ms=near.concealed_ms,
         ahead_dropped_ms=uplink.ahead_dropped * 1000 // rate_hz,

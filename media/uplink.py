@@ -12,11 +12,13 @@ the only thing to decide is what to do when they do not: this file keeps a ledge
   `PAUSE_MS` of it this is a pause and no jitter, and what the hold-off has left is filled too: so when the caller goes
   on, the ledger is even, and the whole hold-off is there for the jitter of his packets.
 * What would run more than `AHEAD_MS` ahead of real time is dropped; silent packets already from `TRIM_MS` on.
-* What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when it
-  has stood for `STANDING_S`, a packet is cut every `CUT_EVERY_S` until less than one is left, loud or not. Whoever cuts
-  must join the ends (media.conceal).
+* What is left of a burst stands: the platform would hear the caller that much later until the next silence. So when a
+  whole packet and more has stood for `STANDING_S`, one is cut every `CUT_EVERY_S` until the packet that is being played
+  is all there is, loud or not. Whoever cuts must join the ends (media.conceal).
 
-Jitter itself moves the ledger only below zero, since the filler leaves it there: the bounds above need not know of it.
+A packet in time leaves the ledger at most its own length ahead, and jitter moves it only below that as long as the
+first one after a pause was no later than the others. When it was, the others stand ahead by as much and tremble: what
+trembles by more than it stands is jitter, and is left alone.
 
 Pure: counts samples, touches none.
 """
@@ -35,9 +37,14 @@ TRIM_MS = 45
 AHEAD_MS = 120
 USUAL_MS, LONGEST_MS = 20, 60
 "What a packet is longer than usual is not counted as ahead: one of 60 ms brings so much at once, and is no burst."
-STANDING_S = 0.4
-CUT_EVERY_S = 0.1
-"The 120 ms that may be ahead are back within a second: 0.4 s to be sure, and five cuts of 20 ms."
+STANDING_S, STANDING_PACKETS = 0.4, 15
+CUT_EVERY_S = 0.06
+"""The 120 ms that may be ahead are back in two thirds of a second: 0.4 s to be sure, and five cuts of 20 ms. On the way
+down the burst stands once more, behind a platform that answers in real time, and that takes its own time."""
+SETTLING_S = 0.1
+"The packets of the burst itself came at no time of their own; how much the line trembles is told by those behind it."
+STEADY_MS = 1
+"So little is nothing that stands."
 MAX_JUMP_S = 60
 "A timestamp jump beyond this is a new clock at the sender, not a pause."
 
@@ -50,6 +57,8 @@ class Uplink:
     __slots__ = (
         "_cut_at",
         "_filling",
+        "_least",
+        "_most",
         "_next_ts",
         "_rate_hz",
         "_started",
@@ -66,6 +75,8 @@ class Uplink:
         self._next_ts: int | None = None
         self._cut_at = 0.0
         "From when on what stands ahead is cut; 0: nothing stands."
+        self._least = self._most = 0
+        "Samples that have stood since then."
         self._filling = 0
         "Samples that the filler has sent since the last packet."
         self.origin = 0.0
@@ -118,7 +129,7 @@ class Uplink:
         if USUAL_MS < lasts_ms <= LONGEST_MS:
             ahead_ms -= lasts_ms - USUAL_MS
         self.crowded = ahead_ms > TRIM_MS
-        if ahead_ms > AHEAD_MS or (quiet and self.crowded) or self._stands(lead - 2 * samples, now):
+        if ahead_ms > AHEAD_MS or (quiet and self.crowded) or self._stands(lead - samples, samples, now):
             self.ahead_dropped += samples
             return DROP
         self.filled += fill
@@ -126,16 +137,24 @@ class Uplink:
         self._filling = 0
         return fill
 
-    def _stands(self, left: int, now: float) -> bool:
-        """Is this packet to be cut? Without it the platform has `left` samples unplayed when the next one comes."""
-        if left < 0:
+    def _stands(self, left: int, samples: int, now: float) -> bool:
+        """Is this packet to be cut? `left` samples stand beside it."""
+        if left * 1000 < STEADY_MS * self._rate_hz or (not self._cut_at and left < samples):
             self._cut_at = 0.0
             return False
+        standing_s = max(STANDING_S, STANDING_PACKETS * samples / self._rate_hz)
         if not self._cut_at:
-            self._cut_at = now + STANDING_S
+            self._cut_at = now + standing_s
+        if now < self._cut_at - standing_s + SETTLING_S:
+            self._least = self._most = left
+        self._least, self._most = min(self._least, left), max(self._most, left)
         if now < self._cut_at:
             return False
+        if self._most - self._least > self._least:
+            self._cut_at = now + standing_s
+            return False
         self._cut_at = now + CUT_EVERY_S
+        self._least, self._most = self._least - samples, self._most - samples
         return True
 
     def fill(self, frame: int, now: float, jitter_ms: float = 0.0) -> int:

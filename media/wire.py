@@ -100,7 +100,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     quiet_after_ms: int = 15000
     "No RTP for this long (and not on hold) is told as NearQuiet."
     inband_dtmf: bool = False
-    "Listen for digits in the caller's audio too, for trunks that send no telephone-events."
+    "Listen for digits in the audio of callers with whom no telephone-events were agreed on."
     drain_ms: int = 10000
     "The agent's last words may take at most this long before the call is ended all the same."
     figures_ms: int = 5000
@@ -274,6 +274,7 @@ class NearReport(msgspec.Struct, frozen=True, kw_only=True):
     "By the sequence numbers (RFC 3550, A.3)."
     lost: int = 0
     late: int = 0
+    "Came, and were not heard: nobody waited for them any more."
     duplicate: int = 0
     wrong_source: int = 0
     wrong_payload_type: int = 0
@@ -305,7 +306,7 @@ class FarReport(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's socket, both ways."""
 
     sent_ms: int = 0
-    "Audio sent up, in milliseconds of sound."
+    "Audio sent up, in milliseconds of sound, without what was dropped before it could be."
     filled_ms: int = 0
     "Of it sound of our own making, nearly all of it silence (loss, DTX, hold)."
     concealed_ms: int = 0
@@ -343,6 +344,9 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     "End of the caller's speech -> first sound of the agent's answer, on the RTP socket (see media.turns)."
     duration_s: float = 0.0
     recording: str = ""
+    "Path of the file. Empty: there is none, or it breaks off."
+    recording_failed: str = ""
+    "Why it breaks off."
 
 
 class CallClosed(Event):

@@ -58,7 +58,7 @@ class MediaSection(Section, frozen=True):
     quiet_after_ms: int = 15000
     "A caller who sends no RTP for this long, not being on hold, is gone."
     inband_dtmf: bool = False
-    "Listen for digits in the caller's audio too, for trunks that send no telephone-events. Costs CPU on every call."
+    "Listen for digits in the audio of calls in which no telephone-events were agreed on. Costs CPU on each of them."
     drain_ms: int = 10000
     "How long the agent's last words may play after the platform has hung up."
     codecs: tuple[Codec, ...] = ("PCMU", "PCMA")

@@ -114,8 +114,8 @@ def figures(media: CallReport) -> Iterator[tuple[str, str]]:
         yield "MOS", f"caller {near.mos_up:.1f}, agent {near.mos_down:.1f} (E-model estimate; 0: unknown)"
     played = f"{far.played_ms / 1000:.1f} s played, {far.flushed_ms} ms taken back, {far.underruns} underruns"
     yield "platform", f"{far.sent_ms / 1000:.1f} s up ({far.concealed_ms} ms concealed), {played}"
-    if media.recording:
-        yield "recording", media.recording
+    if media.recording or media.recording_failed:
+        yield "recording", media.recording or f"broke off: {media.recording_failed}"
 
 
 def happened(record: CallRecord) -> Table:

@@ -130,7 +130,7 @@ static PyObject *MASK, *ONE;
 static PyObject *s_direct, *s_caller, *s_agent, *s_due, *s_settle, *s_next, *s_payload_type, *s_receives;
 
 enum { PACKETS_SEEN = 128, STRIDE = 3 };
-static const double TRIM_MS = 45, HOLD_OFF_MS = 60, FORGOTTEN_S = 1.0, PAUSE_S = 0.2;
+static const double TRIM_MS = 45, STEADY_MS = 1, HOLD_OFF_MS = 60, FORGOTTEN_S = 1.0, PAUSE_S = 0.2;
 enum { LOUD_SHARE = 8 };
 
 static double monotonic(void)
@@ -346,7 +346,9 @@ static int take_up(Step *self, const uint8_t *data, Py_ssize_t size, const struc
         return 0;
     Py_ssize_t samples = size - HEADER; /* one byte each: a codec without a decoder is G.711 */
     long long lead = samples - behind(uplink, now);
-    if ((double)(lead * 1000) / REAL(uplink, uplink___rate_hz) > TRIM_MS || lead - 2 * samples >= 0)
+    double rate_hz = REAL(uplink, uplink___rate_hz), left = (double)(lead - samples);
+    if ((double)(lead * 1000) / rate_hz > TRIM_MS
+        || (REAL(uplink, uplink___cut_at) == 0 ? left >= (double)samples : left * 1000 >= STEADY_MS * rate_hz))
         return 0;
     PyObject *send = PyObject_GetAttr(self->far, s_direct);
     if (send == NULL || send == Py_None) { /* a slow socket, or none any more */

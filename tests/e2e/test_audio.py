@@ -172,7 +172,7 @@ async def test_keys_by_rtp_reach_the_platform(bridge: Rig) -> None:
         await caller.hang_up()
         record = await bridge.record(caller.sip_call_id)
     assert texts_of(bridge.ultravox, "user_text_message") == ["4", "*"]
-    heard = [(one.text, one.data["duration_ms"]) for one in record.moments if one.kind == "digit" and "how" in one.data]
+    heard = [(one.text, one.data["duration_ms"]) for one in record.moments if one.kind == "digit"]
     assert heard == [("4", 100), ("*", 100)]
 
 

@@ -137,7 +137,7 @@ async def test_keys_at_the_clock_of_the_codec(bridge: Rig, codec: str) -> None:
         record = await bridge.record(caller.sip_call_id)
     assert record.media
     assert_counted(strained, record.media, 20)
-    heard = [(one.text, one.data) for one in record.moments if one.kind == "digit" and one.data]
+    heard = [(one.text, one.data) for one in record.moments if one.kind == "digit"]
     assert heard == [("5", {"duration_ms": caller.ear.press_ms, "how": "rfc4733"})]
 
 

@@ -217,6 +217,9 @@ async def test_digits_by_rtp_and_by_info_reach_the_platform() -> None:
         assert (heard.digit, heard.duration_ms) == ("5", 100)
         await on.control.send(wire.Digit(call="c1", digit="#"))
         await until(lambda: on.platform.words == ["hello", "key 5", "key #"])
+        await on.control.close()
+        # Who hears of the key by DigitHeard notes it, with its length and way: it stood twice among the moments.
+        assert [one.moment.kind for one in on.control.seen if isinstance(one, wire.FarEvent)].count("digit") == 0
 
 
 async def test_a_third_party_is_neither_heard_nor_answered() -> None:
@@ -343,7 +346,9 @@ async def test_a_recording_that_cannot_be_written_costs_the_call_nothing() -> No
         await on.control.send(wire.StartNear(call="c1", near=caller.near()))
         await caller.speak([frame(3)] * 60)
         assert pcm(3) in bytes(on.platform.audio)
-        assert (await on.control.close()).recording == ""
+        report = await on.control.close()
+        assert report.recording == ""
+        assert report.recording_failed.startswith("FileNotFoundError: ")
 
 
 async def test_the_far_end_can_be_replaced_under_a_running_stream() -> None:

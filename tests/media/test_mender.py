@@ -118,6 +118,16 @@ def test_going_on_ends_when_it_has_faded_out() -> None:
     assert b"".join(line for line in made if line) == conceal(PCMU, one.frames[0] + one.frames[1], 3 * 160)
 
 
+def test_silence_before_anything_was_heard_is_no_part_of_the_first_loss() -> None:
+    """The filler begins with the platform, the caller's RTP some time after it."""
+    one = Listener(PCMU)
+    assert one.mender.stand_in(8000) == PCMU.silence * 8000
+    assert (one.mender.concealed_ms, one.mender.is_open) == (0, False)
+    one.hear(0, 1)
+    assert one.mender.stand_in(160) == conceal(PCMU, one.frames[0] + one.frames[1], 160)
+    assert one.mender.concealed_ms == 20
+
+
 def test_what_was_left_out_is_faded_into_what_comes_instead() -> None:
     one = Listener(PCMU)
     one.hear(0, 1)
@@ -128,6 +138,17 @@ def test_what_was_left_out_is_faded_into_what_comes_instead() -> None:
     one.hear(9)
     assert one.out[-1] == join(PCMU, one.frames[2], one.frames[9])
     assert not one.mender.is_open
+
+
+def test_what_is_missing_with_nothing_in_its_place_leaves_no_click() -> None:
+    one = Listener(PCMU)
+    one.mender.miss()
+    assert not one.mender.is_open  # nothing has been heard
+    one.hear(*range(10))
+    one.mender.miss()
+    one.hear(*range(13, 20))
+    assert one.out[10] == join(PCMU, conceal(PCMU, one.frames[8] + one.frames[9], JOIN_MS * 8), one.frames[13])
+    assert not one.clicks()
 
 
 def test_a_pause_of_the_speaker_is_no_loss() -> None:
@@ -189,6 +210,16 @@ def test_the_decoder_is_told_before_it_goes_on_and_only_once() -> None:
     assert told == [320, filled, 320, conceal(CODECS["G722"], past, 160, 160)]
     assert filled + mender.stand_in(160) == conceal(CODECS["G722"], past, 320)
     assert decoder.told == told
+
+
+def test_a_loss_before_anything_was_heard_is_not_kept_for_a_later_one() -> None:
+    decoder = Remembering()
+    mender = mender_of("G722", decoder)
+    mender.forget()
+    mender.lose(160)
+    assert CODECS["G722"].is_quiet(mender.stand_in(320))
+    mender.before = mender.last = CODECS["G722"].encode(tone(HZ, 0.02, 16000))
+    assert mender.stand_in(160) == conceal(CODECS["G722"], mender.before + mender.last, 160)
 
 
 def test_after_a_long_loss_the_decoder_is_told_what_was_heard_of_it() -> None:

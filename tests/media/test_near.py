@@ -82,6 +82,33 @@ def test_the_filler_speaks_when_nothing_comes() -> None:
     assert len(stand_in) == 8000
 
 
+def test_the_first_loss_of_a_call_whose_caller_came_after_the_platform() -> None:
+    """Heard: a hole, cut hard. The filler's silence before his first packet had been counted as part of it."""
+    near = near_end()
+    before = b"".join(near.filler(START + n * 0.02) or b"" for n in range(1, 26))
+    assert set(before) == {0xFF}
+    hear(near, range(25, 31))
+    lost = near.receive(packet(32), SDP, START + 0.661)
+    assert lost is not None
+    assert lost[:160] == conceal(PCMU, LOUD + LOUD, 160)
+    assert near.concealed_ms == 20
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_loss_that_is_not_filled_leaves_no_click(is_full: bool) -> None:
+    """Heard: a click. The ledger stood ahead, nothing was filled, and the audio behind the loss began anywhere."""
+    near = near_end()
+    hear(near, range(1, 10))
+    last, at = (15, START + 0.4) if is_full else (12, START + 0.2)
+    for n in range(10, last + 1):  # a burst: the ledger stands ahead now
+        assert near.receive(packet(n), SDP, START + 0.195) == LOUD
+    if is_full:  # and what comes behind the loss is left out as well
+        assert near.receive(packet(last + 2), SDP, START + 0.195) is None
+        last += 1
+    assert [near.receive(packet(n), SDP, at) for n in (last + 2, last + 3)] == [ON, LOUD]
+    assert near.uplink.filled == 0
+
+
 ON = join(PCMU, conceal(PCMU, LOUD + LOUD, 40), LOUD)
 "A new stream that begins where another has stopped."
 
@@ -95,11 +122,21 @@ def test_a_new_ssrc_is_a_new_stream_and_no_loss() -> None:
 
 
 def test_the_same_ssrc_beginning_anew_is_no_loss_either() -> None:
+    """Its first packet might have been a stray one; with the second it is heard that it was not."""
     near = near_end()
     hear(near, range(1, 51))
     out = [near.receive(packet(n + 20_000), SDP, START + 1.0 + n * 0.02) for n in range(1, 51)]
-    assert out == [ON] + [LOUD] * 49
-    assert near.report(0) == report(received=100, expected=100, max_gap_ms=20.0)
+    assert out == [None, ON] + [LOUD] * 48
+    assert near.report(0) == report(received=99, expected=99, late=1, max_gap_ms=20.0)
+
+
+def test_a_stray_packet_changes_nothing() -> None:
+    """Heard: a join in the middle of a word, and a new clock that the next packet in order did not fit."""
+    near = near_end()
+    hear(near, range(1, 51))
+    assert near.receive(packet(20_000), SDP, START + 1.01) is None
+    assert hear(near, range(51, 61)) == [LOUD] * 10
+    assert near.report(0) == report(received=60, expected=60, late=1, max_gap_ms=20.0)
 
 
 @pytest.mark.parametrize("payload_type", [0, 101])
@@ -107,9 +144,13 @@ def test_after_a_new_beginning_the_old_timestamps_mean_nothing(payload_type: int
     """Nothing may look like a pause between the old timestamps and the new, whatever kind of packet comes first."""
     near = near_end()
     hear(near, range(1, 51))
-    first = near.receive(packet(20_000, payload_type=payload_type, skew=-160 * 19_000), SDP, START + 3.0)
-    then = near.receive(packet(20_001, skew=-160 * 19_000), SDP, START + 3.02)
-    assert [first, then] == ([ON, LOUD] if payload_type == 0 else [None, ON])
+    skew = -160 * 19_000
+    kinds = ((19_999, 0), (20_000, payload_type), (20_001, 0))
+    out = [
+        near.receive(packet(n, payload_type=kind, skew=skew), SDP, START + 3.0 + (n - 20_000) * 0.02)
+        for n, kind in kinds
+    ]
+    assert out == ([None, ON, LOUD] if payload_type == 0 else [None, None, ON])
 
 
 def test_both_counters_of_the_caller_wrap() -> None:

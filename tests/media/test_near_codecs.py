@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from media import rtp
 from media.codecs import CODECS, Codec
 from media.conceal import conceal, join
-from media.near import NearEnd
+from media.near import COMFORT_NOISE, NearEnd
 from media.playout import Playout
 from tests.helpers.audio import loudest_hz, tone
 from tests.helpers.nearend import LOUD, PCMU, SDP, START, near_end, packet, spec
@@ -106,7 +106,32 @@ def test_after_the_first_swap_packets_are_waited_for_and_put_in_order() -> None:
     assert late[1] is None
     assert b"".join(audio or b"" for audio in late) == b"".join(bytes([n]) * 160 for n in (6, 7, 8, 9))
     figures = near.report(0)
-    assert (figures.late, figures.lost) == (2, 0)
+    assert (figures.late, figures.lost, figures.received) == (1, 0, 9)  # 3 was not used; 7 was
+
+
+@pytest.mark.parametrize("payload_type", [101, COMFORT_NOISE])
+def test_what_is_behind_a_key_or_comfort_noise_waits_for_nothing(payload_type: int) -> None:
+    """Heard: the audio behind each key as late as the window is wide, once a packet had been late."""
+    near = near_end()
+    swapped([1, 2, 4, 3, 5], near)
+    between = packet(6, payload=bytes.fromhex("050a0320"), payload_type=payload_type)
+    assert near.receive(between, SDP, START + 0.12) is None
+    (heard,) = swapped([7], near, 6)
+    assert heard is not None
+    assert heard.endswith(bytes([7]) * 160)
+    assert near.concealed_ms == 0  # a pause is no loss
+
+
+def test_what_was_held_for_a_key_goes_up_with_it() -> None:
+    near = near_end()
+    swapped([1, 2, 4, 3, 5], near)
+    assert swapped([7], near, 5) == [None]
+    between = packet(6, payload=bytes.fromhex("050a0320"), payload_type=101)
+    heard = near.receive(between, SDP, START + 0.125)
+    assert heard is not None
+    assert heard.endswith(bytes([7]) * 160)
+    assert near.receive(between, SDP, START + 0.126) is None
+    assert near.report(0).late == 1
 
 
 def test_a_packet_that_never_comes_is_concealed_when_the_window_has_passed() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from media import rtp
 from media.conceal import conceal, join
-from media.near import LEARN_S, MOVED_AFTER_S, Address, NearEnd
-from tests.helpers.nearend import LOUD, NAT, PCMU, SDP, START, STRANGER, hear, near_end, packet, report, spec
+from media.near import Address, NearEnd
+from media.source import LEARN_S, MISSED_S, MOVED_AFTER_S
+from tests.helpers.nearend import LOUD, NAT, PCMU, SDP, SSRC, START, STRANGER, hear, near_end, packet, report, spec
 
 
 def test_the_address_of_the_sdp_until_somebody_speaks() -> None:
@@ -44,9 +46,39 @@ def test_a_third_party_is_ignored_once_the_source_is_locked() -> None:
     hear(near, [1])
     assert hear(near, [2, 3], STRANGER) == [None, None]
     assert near.receive(packet(4, ssrc=1), STRANGER, START + 60) is None  # nor when the caller is silent
-    assert near.receive(packet(2), STRANGER, START + MOVED_AFTER_S) is None  # nor too early, had it the SSRC
+    assert near.receive(packet(2), STRANGER, START + 0.019 + MISSED_S) is None  # nor too early, had it the SSRC
     assert near.peer == SDP
     assert near.report(0) == report(received=1, expected=1, wrong_source=4, max_gap_ms=20.0)
+
+
+@pytest.mark.parametrize("locked", [SDP, NAT])
+@pytest.mark.parametrize(("ptime_ms", "lost"), [(10, 5), (20, 2), (30, 2), (60, 2)])
+def test_a_nat_that_gives_another_port_costs_a_few_packets(locked: Address, ptime_ms: int, lost: int) -> None:
+    """Heard: a whole second of silence."""
+    near, moved = near_end(spec(ptime_ms=ptime_ms)), (locked[0], locked[1] + 1)
+    size = ptime_ms * 8
+
+    def speak(number: int, source: Address) -> bytes | None:
+        data = rtp.serialize(0, number, number * size, SSRC, LOUD[:80] * (size // 80))
+        return near.receive(data, source, START + number * ptime_ms / 1000 + number * 1e-6)
+
+    assert None not in [speak(number, locked) for number in range(1, 51)]
+    heard = [speak(number, moved) is not None for number in range(51, 101)]
+    assert heard == [False] * lost + [True] * (50 - lost)
+    assert near.peer == moved
+    assert near.wrong_source == lost
+
+
+def test_whoever_knows_the_stream_is_refused_as_long_as_the_caller_is_heard() -> None:
+    """Ahead of him by a few packets, and over a line on which every packet is late by up to 35 ms."""
+    near = near_end()
+    hear(near, range(1, 11))
+    for number in range(11, 200):
+        late_s = 0.035 * (number % 3) / 2
+        assert near.receive(packet(number + 3), STRANGER, START + number * 0.02 + late_s - 0.001) is None
+        assert near.receive(packet(number), SDP, START + number * 0.02 + late_s) == LOUD
+    assert near.peer == SDP
+    assert near.wrong_source == 189
 
 
 @pytest.mark.parametrize("locked", [SDP, NAT])
@@ -62,7 +94,9 @@ def test_a_nat_that_rebinds_goes_on_with_the_same_ssrc(locked: Address) -> None:
 @pytest.mark.parametrize(
     ("data", "after_s"),
     [
-        pytest.param(packet(70), MOVED_AFTER_S - 0.1, id="too soon"),
+        pytest.param(packet(11), MISSED_S - 0.01, id="too soon"),
+        pytest.param(packet(200), MOVED_AFTER_S - 0.1, id="too soon for what does not follow"),
+        pytest.param(packet(10), MOVED_AFTER_S - 0.1, id="what has come already"),
         pytest.param(packet(70, ssrc=1), MOVED_AFTER_S + 0.2, id="another SSRC"),
         pytest.param(packet(20_000), MOVED_AFTER_S + 0.2, id="a sequence number from nowhere"),
         pytest.param(packet(70, payload_type=18), MOVED_AFTER_S + 0.2, id="another payload type"),

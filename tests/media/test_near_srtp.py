@@ -13,7 +13,7 @@ from media.near import NearEnd
 from media.playout import Playout
 from media.srtp import SrtpSession
 from media.wire import SrtpKeys
-from tests.helpers.nearend import LOUD, PCMU, SDP, START, packet, spec
+from tests.helpers.nearend import LOUD, NAT, PCMU, SDP, START, packet, spec
 
 SUITE = "AES_CM_128_HMAC_SHA1_80"
 KEYS = SrtpKeys(suite=SUITE, ours=secrets.token_bytes(30), theirs=secrets.token_bytes(30))
@@ -46,6 +46,18 @@ def test_plain_forged_and_repeated_packets_are_refused_before_anything_else() ->
     figures = near.report(0)
     assert (figures.received, figures.unauthenticated, figures.malformed, figures.wrong_source) == (1, 5, 0, 0)
     assert near.peer == SDP
+
+
+def test_another_address_is_believed_at_once_for_its_key_and_a_straggler_moves_nothing() -> None:
+    near, caller = encrypted()
+    data = [caller.protect(packet(n)) for n in range(1, 6)]
+    at = [START + n * 0.02 for n in range(1, 6)]
+    assert near.receive(data[0], NAT, at[0]) == LOUD
+    moved = (NAT[0], NAT[1] + 1)
+    assert near.receive(data[2], moved, at[1]) is not None
+    assert near.receive(data[1], NAT, at[2]) is None
+    assert (near.peer, near.wrong_source) == (moved, 1)
+    assert near.receive(data[3], moved, at[3]) == LOUD
 
 
 def test_a_reinvite_with_the_same_keys_keeps_the_session_and_with_others_begins_anew() -> None:
@@ -88,12 +100,14 @@ def dial_tone(seconds: float, *frequencies_hz: float) -> np.ndarray:
     return np.asarray(sum(6000 * np.sin(2 * np.pi * hz * at) for hz in frequencies_hz), np.int16)
 
 
-def test_digits_in_the_audio_are_heard_only_when_asked_for() -> None:
+def test_digits_in_the_audio_are_heard_only_when_asked_for_and_no_events_were_agreed_on() -> None:
+    """Many a trunk sends both: each key was heard twice."""
     song = CODECS["PCMU"].encode(np.concatenate((dial_tone(0.1, 770, 1336), np.zeros(1600, np.int16))))
-    for wanted, presses in ((True, ["5"]), (False, [])):
+    for wanted, events, presses in ((True, -1, ["5"]), (False, -1, []), (True, 101, [])):
         near = NearEnd(inband_dtmf=wanted)
         near.uplink.start(START)
-        near.start(spec(dtmf=-1), START)
+        near.start(spec(dtmf=101), START)
+        near.start(spec(dtmf=events), START)
         for number, at in enumerate(range(0, len(song), 160), 1):
             near.receive(packet(number, payload=song[at : at + 160]), SDP, START + number * 0.02)
         assert [press.digit for press in near.presses] == presses

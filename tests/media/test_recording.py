@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -173,6 +174,23 @@ def test_a_full_disk_ends_the_recording_and_not_the_call(disk: Executor, caplog:
     assert recording._pending == ([], [])  # nothing is kept for a file that will never be
     del recording
     gc.collect()  # an error in the file's own clean-up would be a warning, and that an error
+
+
+@pytest.mark.parametrize("room", [0, 20, 44, 45, 4 * 160 + 46, 40_001])
+def test_on_a_disk_that_fills_what_was_written_is_a_wav_and_no_empty_file_stays(tmp_path: Path, room: int) -> None:
+    recording = Recording(tmp_path / "a.wav", PCMU, AtOnce())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        assert refused(recording).startswith("OSError: [Errno 27]")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    if room < 48:
+        assert not recording.path.exists()
+        return
+    left, right = sides(recording.path)
+    assert len(left) == len(right) == (room - 44) // 4
+    assert recording.path.stat().st_size == 44 + len(left) * 4
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

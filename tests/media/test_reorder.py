@@ -43,6 +43,19 @@ def test_swapped_packets_come_out_in_order_without_waiting_longer_than_needed() 
     assert len(reorder) == 0
 
 
+def test_a_place_that_holds_nothing_is_passed_in_its_turn() -> None:
+    reorder = opened()
+    assert reorder.skip(10, 2.0) == []
+    assert numbers(reorder.push(packet(11), 2.02)) == [11]
+    assert reorder.push(packet(13), 2.04) == []
+    assert numbers(reorder.skip(12, 2.045)) == [13]
+    assert reorder.skip(15, 2.08) == []
+    assert reorder.due(2.2) == []
+    assert numbers(reorder.push(packet(16), 2.2)) == [16]
+    reorder.skip(18, 2.2)
+    assert reorder.reset() == []
+
+
 def test_what_does_not_come_is_given_up_after_the_window() -> None:
     reorder = opened()
     reorder.push(packet(12), 2.0)

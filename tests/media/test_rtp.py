@@ -6,7 +6,7 @@ import pytest
 
 from media.rtp import MAX_DROPOUT, MAX_MISORDER, Malformed, Reception, is_rtcp, parse, seq_diff, serialize, ts_diff
 
-IN_ORDER, AHEAD, LATE, DUPLICATE, RESTART = range(5)
+IN_ORDER, AHEAD, LATE, DUPLICATE, RESTART, STRAY = range(6)
 
 
 def fields(data: bytes) -> tuple[int, int, int, int, bytes, bool]:
@@ -235,16 +235,16 @@ def test_loss_and_lateness_across_the_wrap() -> None:
     ("step", "verdict"),
     [
         (MAX_DROPOUT, AHEAD),
-        (MAX_DROPOUT + 1, RESTART),
+        (MAX_DROPOUT + 1, STRAY),
         (-MAX_MISORDER, LATE),
-        (-MAX_MISORDER - 1, RESTART),
+        (-MAX_MISORDER - 1, STRAY),
     ],
 )
 def test_how_far_is_another_stream(step: int, verdict: int) -> None:
     reception = Reception(8000)
     hear(reception, *range(10_000, 10_010))
     newest = 10_009
-    assert reception.is_near(newest + step) == (verdict != RESTART)
+    assert reception.is_near(newest + step) == (verdict != STRAY)
     # Of the packets before the first one nobody has heard, so none of them is a duplicate.
     assert hear(reception, newest + step) == [verdict]
 
@@ -252,8 +252,25 @@ def test_how_far_is_another_stream(step: int, verdict: int) -> None:
 def test_a_restart_forgets_the_old_numbers_and_keeps_the_count() -> None:
     reception = Reception(8000)
     hear(reception, 1, 2, 4)  # one lost
-    assert hear(reception, 30_000, 30_001, 30_003) == [RESTART, IN_ORDER, AHEAD]
-    assert counted(reception) == figures(expected=8, received=6, lost=2, resyncs=1)
+    assert hear(reception, 30_000, 30_001, 30_002, 30_004) == [STRAY, RESTART, IN_ORDER, AHEAD]
+    assert counted(reception) == figures(expected=8, received=6, lost=2, late=1, resyncs=1)
+
+
+def test_a_stray_packet_is_no_new_stream() -> None:
+    """RFC 3550, A.1: two in a row are wanted. A single one had thrown the whole count away."""
+    reception = Reception(8000)
+    hear(reception, 1, 2, 3)
+    assert hear(reception, 30_000, 4, 30_000, 40_000, 5) == [STRAY, IN_ORDER, STRAY, STRAY, IN_ORDER]
+    assert counted(reception) == figures(expected=5, received=5, late=3)
+
+
+def test_a_new_stream_that_begins_with_loss_or_at_the_wrap() -> None:
+    reception = Reception(8000)
+    hear(reception, 20_000, 20_001)
+    assert hear(reception, 0xFFFC, 0xFFFE, 0xFFFF, 0x10000) == [STRAY, STRAY, RESTART, IN_ORDER]
+    reception.restart()
+    hear(reception, 20_000)
+    assert hear(reception, 0xFFFF, 0x10000) == [STRAY, RESTART]
 
 
 def test_a_restart_by_hand_is_not_a_resync() -> None:

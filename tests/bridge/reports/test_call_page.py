@@ -58,6 +58,11 @@ def test_everything_about_a_call() -> None:
         assert words in shown, words
 
 
+def test_a_recording_that_broke_off_says_why() -> None:
+    media = wire.CallReport(recording_failed="OSError: [Errno 28] No space left on device")
+    assert "broke off: OSError: [Errno 28] No space left on device" in text_of(page(over(media=media)))
+
+
 def test_a_call_that_was_refused_has_little_to_tell() -> None:
     record = over(
         answered_at="", duration_s=0.0, cost=None, moments=[], outcome="busy", sip_status=486, reason="platform-busy"

@@ -45,7 +45,7 @@ class Twins:
 
     def receive(self, data: bytes, *, stranger: bool = False) -> None:
         for call in self.calls:
-            call.receive(data, ("203.0.113.9", 5555) if stranger else call.caller_at, self.now)
+            call.receive(data, ("127.0.0.9", 9) if stranger else call.caller_at, self.now)
 
     def agree(self, **changes: object) -> None:
         for call in self.calls:
