@@ -149,6 +149,10 @@ class Playout:
         return len(self._frames) + (1 if self._carry else 0)
 
     @property
+    def waiting_ms(self) -> int:
+        return len(self._frames) * self._ptime_ms
+
+    @property
     def is_waiting(self) -> bool:
         """Something is to leave as soon as the next tick is open: audio that has come in real time and found nothing
         before it (what stands behind others is not to be hurried, or nobody would see it stand), or a flush.
