@@ -31,8 +31,10 @@ from media.far import (
     PressKeys,
     Trouble,
 )
+from media.intake import Intake
 from media.moments import moment_of
 from media.near import Address, NearEnd
+from media.pieces import Pieces
 from media.playout import Playout
 from media.recording import Recording
 from media.rtcpend import RtcpEnd
@@ -56,6 +58,7 @@ class Call:
         options: wire.WorkerOptions,
         loop: asyncio.AbstractEventLoop,
         alarm: Alarm,
+        pieces: Pieces,
         emit: Callable[[wire.Event], None],
         record: Callable[[NearEnd], Recording] | None,
     ) -> None:
@@ -70,13 +73,10 @@ class Call:
         self._transcoder: Transcoder | None = None
         self._playout = Playout(self._near.codec, 20, sends_ahead=False)
         self._beat = Beat(alarm, self._playout, self._tick, self._rung)
-        self._odd = b""
-        "Bytes of a platform sample whose rest is still to come."
+        self._intake, self._pieces = Intake(self._playout), pieces
         self._tally = Tally()
         self._ending: wire.FarEnded | None = None
-        self._ending_at = 0.0
-        self._quiet_told_ms = 0
-        self._spoke = False
+        self._ending_at, self._quiet_told_ms, self._spoke = 0.0, 0, False
         self._began = time.monotonic()
         self._rtcp = RtcpEnd(self._near, sock, options.host, port)
         self._step = packet_step(
@@ -139,7 +139,7 @@ class Call:
             before.close()
         now = time.monotonic()
         self._ending = None  # of the one before: what it still had to say is played on, and the call goes on with this
-        self._playout.forget_marks()
+        self._intake.forget_marks()
         self._rebuild(now)
         self._near.uplink.start(now)
         ear.go()
@@ -164,6 +164,7 @@ class Call:
         if self._recording is not None:
             self._recording.close()
         self._rtcp.close()
+        self._intake.clear()
         self._step.close()
         del self.on_far_audio
         return self.report()
@@ -205,20 +206,25 @@ class Call:
         if self._transcoder is None or not self._beat.runs or self._ending is not None:
             return
         self._tally.down_bytes += len(data)
-        width = self._transcoder.down_sample_bytes
-        if width > 1:
-            data = self._odd + data if self._odd else data
-            keep = len(data) - len(data) % width
-            self._odd, data = data[keep:], data[:keep]
-        if not data:
-            return
         now = time.monotonic()
-        self._playout.push(self._transcoder.down(data), now)
+        if not self._intake.take(data, now):
+            return
+        if self._intake.waits:
+            self._pieces.add(self._convert)
         if not self._spoke:
             self._spoke = True
             self._moment("first-audio", who="agent")
         self._join()
         self._beat.hasten(now)
+
+    def _convert(self) -> bool:
+        """A slice of what waits, in a turn of its own. Returns whether more does."""
+        try:
+            self._intake.convert()
+            self._join()
+        except Exception as error:
+            self._break_down(error)
+        return self._intake.waits
 
     def on_far_happening(self, happening: FarHappening) -> None:
         match happening:
@@ -250,10 +256,7 @@ class Call:
 
     def _flush(self) -> None:
         now = time.monotonic()
-        dropped_ms = self._playout.flush(now)
-        self._odd = b""
-        if self._transcoder is not None:
-            self._transcoder.reset()
+        dropped_ms = self._intake.flush(now)
         self._tell_marks()
         self._moment("flush", data={"dropped_ms": dropped_ms})
         self._beat.hasten(now)
@@ -261,7 +264,7 @@ class Call:
     def _mark(self, name: str) -> None:
         if self._ending is not None:  # nobody is there to be answered
             return
-        if not self._playout.mark(name):
+        if not self._intake.mark(name):
             self.on_far_happening(Trouble("too many marks: one comes back before its audio was sent"))
         self._tell_marks()
 
@@ -277,9 +280,9 @@ class Call:
         if self._ending is None:
             self._ending = wire.FarEnded(call=self.name, by=by, reason=reason)
             self._ending_at = time.monotonic()
-            self._playout.forget_marks()
+            self._intake.forget_marks()
             self._join()
-            if not self._near.started and not len(self._playout):  # nothing will be played: tell at once
+            if not self._near.started and not self._intake.has_words:  # nothing will be played: tell at once
                 self._tell_end()
 
     def _tell_end(self) -> None:
@@ -294,6 +297,7 @@ class Call:
         log.error("! %r broke down", self, exc_info=error)
         self._loop.remove_reader(self.sock.fileno())
         self._beat.stop()
+        self._intake.clear()
         self._ending = wire.FarEnded(call=self.name, by="error", reason="internal error")
         self._tell_end()
 
@@ -303,12 +307,12 @@ class Call:
 
     def _tick(self, frames: int, skipped: int, early: float, now: float) -> None:
         try:
-            if frames == 1 and not skipped and self._step.tick(now, early):
-                if self._playout.has_marks:
-                    self._tell_marks()
-                return
-            self._send_down(frames, skipped, early, now)
-            self._attend(now)
+            self._intake.keep_up(frames * self._near.ptime_ms)
+            if frames != 1 or skipped or not self._step.tick(now, early):
+                self._send_down(frames, skipped, early, now)
+                self._attend(now)
+            if self._playout.has_marks:
+                self._tell_marks()
         except Exception as error:
             self._break_down(error)
 
@@ -320,8 +324,6 @@ class Call:
                 self._step.send(packet, peer)
             except OSError:
                 self._tally.send_errors += 1
-        if self._playout.has_marks:
-            self._tell_marks()
 
     def _attend(self, now: float) -> None:
         """What else is to be looked after once in a frame."""
@@ -343,7 +345,7 @@ class Call:
         """What only time can tell: the end of the agent's last words, and a caller who has fallen silent."""
         if self._ending is not None and self._ending_at != float("inf"):
             overdue = now - self._ending_at > self._options.drain_ms / 1000
-            if overdue or not len(self._playout):
+            if overdue or not self._intake.has_words:
                 self._tell_end()
         quiet_ms = self._near.quiet_ms(now)
         if quiet_ms >= self._options.quiet_after_ms > self._quiet_told_ms:
@@ -352,11 +354,9 @@ class Call:
 
     def _rebuild(self, now: float) -> None:
         """Near codec, ptime or far format changed: new transcoder; queue and pacer are kept where they still fit."""
-        if self._spec is not None:
-            self._transcoder = transcoder(self._near.codec, self._spec.encoding, self._spec.rate_hz)
-            self._odd = b""
         ahead = self._spec is not None and self._spec.sends_ahead
         self._playout = self._playout.successor(self._near.codec, self._near.ptime_ms, sends_ahead=ahead)
+        self._transcoder = self._intake.use(self._near.codec, self._spec, self._playout)
         self._beat.use(self._playout, self._near.ptime_ms, now)
         self._join()
 
@@ -369,7 +369,7 @@ class Call:
         step.playout = self._playout
         step.pacer, step.bell = self._beat.hands
         step.up_table, step.down_table = tables if tables is not None and not ends else (None, None)
-        if self._odd or not self._spoke:
+        if not self._intake.is_straight or not self._spoke:
             step.down_table = None
 
     # --- figures ----------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ DRAIN_MS = 500
 "What stands above the target is dropped within this time."
 SILENCE_FIRST_MS = 240
 "So long only silent frames are: every sentence has some. What is left then is cut out of the words, at even distances."
+SURE_S = 0.001
+"By so much a frame must have been there before the last tick was due, to have been in time for that."
 JITTER_MS = 120
 "Peaks up to this are worth a standing delay of their length; what is longer is a stall, and costs its pause alone."
 PEAKS_WITHIN_S = 10.0
@@ -132,15 +134,12 @@ class Playout:
         self._low = self._limit
         self._memory_ticks = 0
         self._dip, self._crest = self._limit, 0
-        "While more than one frame may stand: the lowest and the highest of the queue's low points, one per 0.5 s."
+        "While more than one frame may stand: lowest and highest of the queue's low points, one per 0.5 s."
         self.waited = 0.0
         "How long before its tick was due the last fresh frame came, in seconds; -1.0 when the last tick had none."
         self.missed_by = -1.0
         "How late this tick's frame was for the tick that found nothing, in seconds; -1.0 when none was missed."
-        self.played_ms = 0
-        self.flushed_ms = 0
-        self.overflow_ms = 0
-        self.drained_ms = 0
+        self.played_ms = self.flushed_ms = self.overflow_ms = self.drained_ms = 0
         self.underruns = 0
         self.down = Histogram()
         self._deep = Histogram()
@@ -152,11 +151,17 @@ class Playout:
         return len(self._frames) + (1 if self._carry else 0)
 
     @property
+    def waiting_ms(self) -> int:
+        return len(self._frames) * self._ptime_ms
+
+    @property
     def is_waiting(self) -> bool:
         """Something is to leave as soon as the next tick is open: audio that has come in real time and found nothing
-        before it (what stands behind others is not to be hurried, or nobody would see it stand), or a flush.
+        before it (what stands behind others is not to be hurried, or nobody would see it stand; nor what is to be cut,
+        for which the next one must be there), or a flush.
         """
-        return (bool(self._frames) and self._frames[0][3] and not self.sends_ahead) or self._flushed_at > 0
+        is_fresh = bool(self._frames) and self._frames[0][3] and not self.sends_ahead and not self._surplus
+        return is_fresh or self._flushed_at > 0
 
     @property
     def queued(self) -> Histogram:
@@ -275,7 +280,7 @@ class Playout:
         if not self._frames:
             return self._last_words(due_at, is_steady)
         if not self.sends_ahead:
-            self._watch_depth(now, early > 0)
+            self._watch_depth(now, early)
         frame, arrived, whole, fresh = self._frames.popleft()
         waited = now - arrived
         if fresh or not self.sends_ahead:
@@ -329,15 +334,16 @@ class Playout:
     def _silence(self, units: int) -> bytes:
         return self._codec.silence * (self._codec.line_bytes(units) // self._codec.sample_bytes)
 
-    def _watch_depth(self, now: float, is_early: bool) -> None:
+    def _watch_depth(self, now: float, early: float) -> None:
         """Find what a stall has left standing, and drop it: silent frames as they come up, then any."""
-        depth, target = len(self._frames), self._target
+        target, behind = self._target, bool(early) and self._is_behind(now + early)
+        depth = len(self._frames) + behind
         if target > 1:
             self._remember(depth)
         if depth <= target:
             self._at_target()
             return
-        if not is_early:  # until its time there may be more
+        if behind or not early:  # else there may be more until its time
             self._least = min(self._least, depth)
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
@@ -348,13 +354,17 @@ class Playout:
         if self._surplus:
             self._drain()
 
+    def _is_behind(self, due_at: float) -> bool:
+        """An early tick sees a frame less. Was its own there when the last one was due? Then the next is behind it."""
+        return due_at - self._frames[-1][2] >= self._ptime_ms / 1000 + SURE_S
+
     def _drain(self) -> None:
         while self._surplus and len(self._frames) > self._target and self._codec.is_quiet(self._frames[0][0]):
             self._drop_one()
         since = self._ticks - SILENCE_FIRST_MS // self._ptime_ms
         if since == 0:
             ticks = (DRAIN_MS - SILENCE_FIRST_MS) // self._ptime_ms
-            self._cut_every = max(1, ticks // max(1, self._surplus))
+            self._cut_every = max(1, ticks // max(2, self._surplus))
             self._cut_frames = math.ceil(self._surplus / ticks)
         over = min(self._surplus, len(self._frames) - self._target)  # the platform may have stopped meanwhile
         if since >= 0 and over > 0 and (since + 1) % self._cut_every == 0:

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 "More than 30 s of 48 kHz s16le in one message; a larger one closes the socket."
+MAX_WRAPPED_BYTES = 2 * 1024 * 1024
+"The same for audio as base64 in JSON: three minutes of mu-law. It must be read in one go, and that takes 3 ms."
+MOST_FRAGMENTS = 10_000
+"Of one message. Each costs some bytes of ours, even an empty one."
 BACKLOG_MS = 200
 "Caller's audio that may wait for a slow socket; the oldest beyond it is dropped and counted."
 TCP_NOTSENT_LOWAT = 25
@@ -44,10 +48,12 @@ class FarSocket(WSListener):
         self._dialect = dialect
         self._ear = ear
         self._raw = dialect.raw_audio
+        self._most_bytes = MAX_MESSAGE_BYTES if self._raw else MAX_WRAPPED_BYTES
         self._transport: WSTransport | None = None
         self.direct: Callable[[bytes], object] | None = None
         self._fragments: list[bytes] = []
         self._fragment_type = WSMsgType.BINARY
+        self._fragment_bytes = 0
         self._closing = False
         self._paused = False
         self._backlog: deque[bytes] = deque()
@@ -72,7 +78,7 @@ class FarSocket(WSListener):
                     self._spec.url,
                     extra_headers=self._spec.headers or None,
                     websocket_handshake_timeout=None,
-                    max_frame_size=MAX_MESSAGE_BYTES,
+                    max_frame_size=self._most_bytes,
                     max_redirects=0,
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=PING_IDLE_S,
@@ -219,9 +225,10 @@ class FarSocket(WSListener):
     def _fragment(self, transport: WSTransport, kind: WSMsgType, frame: WSFrame) -> None:
         """A message in several frames (RFC 6455, 5.4)."""
         if kind is not WSMsgType.CONTINUATION:
-            self._fragment_type, self._fragments = kind, []
+            self._fragment_type, self._fragments, self._fragment_bytes = kind, [], 0
         self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES:
+        self._fragment_bytes += len(self._fragments[-1])
+        if self._fragment_bytes > self._most_bytes or len(self._fragments) > MOST_FRAGMENTS:
             transport.send_close(WSCloseCode.MESSAGE_TOO_BIG)
             transport.disconnect(graceful=False)
         elif frame.fin:

@@ -33,6 +33,7 @@ from media.coders import prepare
 from media.far import DialectTable, FarEar, FarEnd, FarFailure
 from media.figures import Ledger
 from media.near import NearEnd
+from media.pieces import Pieces
 from media.ports import NoPort, PortPool
 from media.recording import Recording
 from media.tape import Tape
@@ -57,6 +58,7 @@ class Worker:
         self._dialects = dialects
         self._loop = asyncio.get_running_loop()
         self._alarm = Alarm(self._loop)
+        self._pieces = Pieces(self._loop)
         self._options = wire.WorkerOptions()
         self._ports = PortPool(self._options.host, 0, -1, 0)
         self._calls: dict[str, Call] = {}
@@ -170,6 +172,7 @@ class Worker:
             options=self._options,
             loop=self._loop,
             alarm=self._alarm,
+            pieces=self._pieces,
             emit=self.emit,
             record=record if recording else None,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import cast
 
 import pytest
 
 from media.beat import Beat
-from media.clock import PATIENCE_S, Alarm, Bell
+from media.clock import PATIENCE_S, WORTH_WAITING_S, Alarm, Bell
 from media.codecs import CODECS
 from media.playout import Playout
 
@@ -159,3 +160,46 @@ def test_early_ticks_alone_tell_nothing_of_what_stands() -> None:
         assert playout.next(START + number * 0.02, 0.004) is not None
         playout._frames.popleft()
     assert (playout.drained_ms, playout.overflow_ms) == (0, 0)
+
+
+class Follower(Table):
+    """A platform in real time, each of its frames later than its time by so much."""
+
+    def __init__(self, lateness_s: list[float]) -> None:
+        super().__init__()
+        self.waits: list[tuple[float, float]] = []
+        "(when, how long before its tick was due the frame had come)"
+        comes_at = START
+        for number, late_s in enumerate(lateness_s):
+            comes_at = max(comes_at, START + 0.0105 + number * 0.02 + late_s)
+            while self.bell_at <= comes_at:
+                self.alarm.ring()
+            self.comes(comes_at)
+
+    def tick(self, frames: int, skipped: int, early: float, now: float) -> None:
+        super().tick(frames, skipped, early, now)
+        self.waits.append((now - START, self.playout.waited))
+
+
+@pytest.mark.parametrize("late_s", [0.006, 0.008, 0.012, 0.016, 0.024, 0.03, 0.045])
+def test_a_frame_that_was_late_once_costs_a_second_of_delay_at_most(late_s: float) -> None:
+    """It had been seconds for one that comes right after its tick: the queue is never deep, all are a frame late."""
+    lateness_s = [0.0005 * (number % 3) for number in range(400)]
+    lateness_s[200] = late_s
+    on = Follower(lateness_s)
+    before = [wait for at, wait in on.waits if 3.0 < at < 4.0]
+    after = [wait for at, wait in on.waits if at > 5.05 and wait >= 0]
+    assert max(before) < 0.0055
+    # what has missed its tick by little is waited for from then on, within the time that the tick is open
+    assert max(after) < (PATIENCE_S + WORTH_WAITING_S if late_s < PATIENCE_S else max(before) + 0.001)
+    assert on.playout.drained_ms in (20, 40, 60)
+    assert on.playout.underruns == 1
+
+
+@pytest.mark.parametrize("jitter_s", [0.01, 0.02, 0.03])
+def test_jitter_that_is_always_there_is_waited_for_and_never_cut(jitter_s: float) -> None:
+    dice = random.Random(1)
+    lateness_s = [dice.uniform(0, jitter_s) for _ in range(2000)]
+    learning, on = Follower(lateness_s[:300]), Follower(lateness_s)
+    assert on.playout.drained_ms == learning.playout.drained_ms <= 40
+    assert on.playout.underruns == learning.playout.underruns <= 3

@@ -14,7 +14,7 @@ from websockets.utils import accept_key
 
 from media import websocket, wire
 from media.far import Audio, FarHappening, Flush, Frame, Mark, PlatformHungUp, Ready
-from media.websocket import BACKLOG_MS, FarSocket
+from media.websocket import BACKLOG_MS, MOST_FRAGMENTS, FarSocket
 from tests.helpers.rawdialect import Raw
 
 
@@ -260,6 +260,22 @@ def test_an_endless_message_closes_the_socket() -> None:
     feed(far, transport, WSMsgType.CONTINUATION, bytes(3_000_000), fin=False)
     assert transport.closed == [WSCloseCode.MESSAGE_TOO_BIG]
     assert transport.disconnected == 1
+
+
+def test_wrapped_audio_must_be_shorter_since_it_is_read_in_one_go() -> None:
+    far, transport, _ = connected(Wrapped)
+    feed(far, transport, WSMsgType.TEXT, bytes(1_500_000), fin=False)
+    assert transport.closed == []
+    feed(far, transport, WSMsgType.CONTINUATION, bytes(1_500_000), fin=False)
+    assert transport.closed == [WSCloseCode.MESSAGE_TOO_BIG]
+
+
+def test_a_message_of_endlessly_many_fragments_closes_the_socket() -> None:
+    far, transport, _ = connected()
+    feed(far, transport, WSMsgType.BINARY, b"", fin=False)
+    for _ in range(MOST_FRAGMENTS):
+        feed(far, transport, WSMsgType.CONTINUATION, b"", fin=False)
+    assert transport.closed == [WSCloseCode.MESSAGE_TOO_BIG]
 
 
 def test_text_that_is_no_utf8_is_trouble() -> None:
