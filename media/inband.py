@@ -32,6 +32,8 @@ Samples = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
 Complexes = npt.NDArray[np.complex64]
 
+RATES_HZ: Final = (8000, 16000)
+"Of the lines that are listened to."
 ROWS_HZ: Final = (697.0, 770.0, 852.0, 941.0)
 COLUMNS_HZ: Final = (1209.0, 1336.0, 1477.0, 1633.0)
 TONES_HZ: Final = ROWS_HZ + COLUMNS_HZ

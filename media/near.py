@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from media import rtp
+from media import inband, rtp
 from media.codecs import CODECS, Codec, Decoder, Encoder
 from media.dtmf import DigitReceiver, DigitSender, EventPacket, Press
 from media.inband import InbandDetector
@@ -25,7 +25,6 @@ from media.uplink import DROP, Uplink
 from media.wire import NearReport, NearSpec
 
 Address = tuple[str, int]
-INBAND_RATES_HZ = (8000, 16000)
 
 STRAGGLERS_S = 0.5
 "What comes so soon after the caller has put us on hold was under way, and is no music."
@@ -84,10 +83,6 @@ class NearEnd:
         self.late = 0
         "Packets that came when nobody waited for them any more. Not those that the reorder window has saved."
         self.ssrc_changes = self.sent = self._octets = self.ticks_late = self.ticks_skipped = 0
-
-    @property
-    def concealed_ms(self) -> int:
-        return self.mender.concealed_ms
 
     @property
     def started(self) -> bool:
@@ -378,7 +373,7 @@ class NearEnd:
         Many a trunk that sends telephone-events leaves the tones in the audio: each key would be heard twice.
         """
         rate_hz, has_events = self.codec.line_rate_hz, self._spec is not None and self._spec.dtmf_payload_type >= 0
-        if not self._inband_wanted or has_events or rate_hz not in INBAND_RATES_HZ:
+        if not self._inband_wanted or has_events or rate_hz not in inband.RATES_HZ:
             self._inband = None
         elif self._inband is None:
             self._inband = InbandDetector(rate_hz)

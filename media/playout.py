@@ -4,10 +4,7 @@ Agent audio arrives in messages of any length, is encoded in bulk and cut into f
 only pops one. For a platform that paces in real time the queue has a target, and what a stall has left above it is
 drained, silence first; for one that sends ahead (media.pace) it is deep by intent and left alone.
 
-The target is one frame plus the jitter of the platform's way to us, as far as it is rarer than what the tick's phase
-follows (media.clock). It is measured by its damage: audio that came late (the queue ran dry) and then all at once (it
-stands) is a peak. Each is drained like any stall; when there are `PEAKS_TO_LEARN` within `PEAKS_WITHIN_S`, so much is
-kept as all of them had, and the next ones are not heard. What no dip has used for `MEMORY_MS` is given up.
+The target is one frame plus the jitter that a rarer lateness than the phase follows has shown (media.cushion).
 
 No edge clicks: where the queue runs dry inside an utterance the last sound goes on and fades (at once, if the platform
 has sent ahead: it has probably ended); where audio comes back it is joined to that (media.mender). A barge-in alone is
@@ -24,6 +21,7 @@ from collections import deque
 import numpy as np
 
 from media.codecs import Codec
+from media.cushion import Cushion
 from media.marks import Marks
 from media.mender import Mender
 from media.pace import Pace
@@ -40,12 +38,6 @@ SILENCE_FIRST_MS = 240
 "So long only silent frames are: every sentence has some. What is left then is cut out of the words, at even distances."
 SURE_S = 0.001
 "By so much a frame must have been there before the last tick was due, to have been in time for that."
-JITTER_MS = 120
-"Peaks up to this are worth a standing delay of their length; what is longer is a stall, and costs its pause alone."
-PEAKS_WITHIN_S = 10.0
-PEAKS_TO_LEARN = 4
-"Fewer are accidents: each costs a pause of its own length, a frame that stands costs its delay all the time."
-MEMORY_MS = 10_000
 NEVER = -math.inf
 SAME_UTTERANCE_S = 1.0
 "Audio that comes later than this after the queue ran dry is a new utterance, and the silence before it was meant."
@@ -60,11 +52,10 @@ class Playout:
         "_carry",
         "_carry_at",
         "_codec",
-        "_crest",
+        "_cushion",
         "_cut_every",
         "_cut_frames",
         "_deep",
-        "_dip",
         "_dry_s",
         "_dry_since",
         "_flushed_at",
@@ -73,12 +64,9 @@ class Playout:
         "_interrupted",
         "_least",
         "_limit",
-        "_low",
         "_marks",
-        "_memory_ticks",
         "_mender",
         "_pace",
-        "_peaks",
         "_ptime_ms",
         "_pushed",
         "_surplus",
@@ -125,16 +113,11 @@ class Playout:
         "Since the queue was last down to its target; `_least` is how shallow it has been in them."
         self._surplus = 0
         self._cut_every = self._cut_frames = 1
-        self._target = 1
-        "Frames that may stand at a tick, the one it takes among them."
+        self._cushion = Cushion(ptime_ms)
+        self._target = self._cushion.frames
+        "Its number, where the compiled packet step can read it."
         self._dry_s = 0.0
         "How long the queue was dry the last time that it ran dry inside an utterance."
-        self._peaks: deque[tuple[float, int]] = deque(maxlen=PEAKS_TO_LEARN)
-        "The last peaks of jitter: when, and how many frames."
-        self._low = self._limit
-        self._memory_ticks = 0
-        self._dip, self._crest = self._limit, 0
-        "While more than one frame may stand: lowest and highest of the queue's low points, one per 0.5 s."
         self.waited = 0.0
         "How long before its tick was due the last fresh frame came, in seconds; -1.0 when the last tick had none."
         self.missed_by = -1.0
@@ -339,7 +322,7 @@ class Playout:
         target, behind = self._target, bool(early) and self._is_behind(now + early)
         depth = len(self._frames) + behind
         if target > 1:
-            self._remember(depth)
+            self._target = self._cushion.remember(depth)
         if depth <= target:
             self._at_target()
             return
@@ -348,7 +331,8 @@ class Playout:
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
             if self._least < self._limit:  # else all these ticks were early
-                self._learn(self._least - target, now)
+                self._target = self._cushion.learn(self._least - target, self._dry_s, now)
+                self._dry_s = 0.0
                 self._surplus = max(0, self._least - self._target)
             self._ticks, self._least = 0, self._limit
         if self._surplus:
@@ -372,32 +356,6 @@ class Playout:
 
     def _at_target(self) -> None:
         self._ticks, self._least, self._surplus = 0, self._limit, 0
-
-    def _learn(self, standing: int, now: float) -> None:
-        """So many frames stand above the target. If they came late, and others lately, they may stay."""
-        dry, self._dry_s = round(self._dry_s * 1000 / self._ptime_ms), 0.0
-        peak = self._target - 1 + min(dry, standing)
-        if not dry or peak * self._ptime_ms > JITTER_MS:
-            return
-        self._peaks.append((now, peak))
-        if len(self._peaks) == PEAKS_TO_LEARN and now - self._peaks[0][0] <= PEAKS_WITHIN_S:
-            self._target = max(self._target, 1 + min(peak for _, peak in self._peaks))
-            self._forget()
-
-    def _remember(self, depth: int) -> None:
-        """Asked every tick while frames stand by intent: has any dip needed them?"""
-        self._low = min(self._low, depth)
-        self._memory_ticks += 1
-        at_ms = self._memory_ticks * self._ptime_ms
-        if at_ms % STANDING_MS < self._ptime_ms:
-            self._dip, self._crest = min(self._dip, self._low), max(self._crest, self._low)
-            self._low = self._limit
-        if at_ms >= MEMORY_MS:
-            self._target = min(self._target, 1 + self._crest - self._dip)
-            self._forget()
-
-    def _forget(self) -> None:
-        self._memory_ticks, self._dip, self._crest, self._low = 0, self._limit, 0, self._limit
 
     def _cut(self, frames: int) -> None:
         """The next frame begins as itself and ends, by overlap-add, as the one so many later: nothing clicks."""

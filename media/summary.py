@@ -89,7 +89,7 @@ def far_report(
     return wire.FarReport(
         sent_ms=max(0, tally.up_bytes // near.codec.frame_bytes(1) - int(backlog_dropped_ms)),
         filled_ms=uplink.filled * 1000 // rate_hz,
-        concealed_ms=near.concealed_ms,
+        concealed_ms=near.mender.concealed_ms,
         ahead_dropped_ms=uplink.ahead_dropped * 1000 // rate_hz,
         backlog_dropped_ms=int(backlog_dropped_ms),
         received_ms=int(tally.down_bytes / bytes_per_ms(spec)) if spec is not None else 0,

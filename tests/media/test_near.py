@@ -27,7 +27,7 @@ def test_what_is_lost_is_concealed_and_what_is_late_stays_out() -> None:
     out += [near.receive(packet(n), SDP, START + at) for n, at in ((4, 0.085), (3, 0.086), (4, 0.087), (5, 0.1))]
     goes_on = join(PCMU, conceal(PCMU, LOUD + LOUD, 40, 160), LOUD)
     assert out == [LOUD, LOUD, conceal(PCMU, LOUD + LOUD, 160) + goes_on, None, None, LOUD]
-    assert near.concealed_ms == 20
+    assert near.mender.concealed_ms == 20
     figures = near.report(0)
     assert (figures.received, figures.expected, figures.lost, figures.late, figures.duplicate) == (5, 5, 0, 1, 1)
     assert near.uplink.filled == 160
@@ -39,7 +39,7 @@ def test_loss_over_a_bad_wire_is_counted_and_filled() -> None:
         wire.send(packet(number), START + number * 0.02 + 0.001)
     up = b"".join(near.receive(data, SDP, at) or b"" for data, at in wire.arrivals())
     assert len(up) == 501 * 160
-    assert near.concealed_ms == 20 * wire.lost == 20 * 25
+    assert near.mender.concealed_ms == 20 * wire.lost == 20 * 25
     assert near.report(0) == report(received=476, expected=501, lost=25, max_gap_ms=40.0)
 
 
@@ -49,7 +49,7 @@ def test_a_law_is_filled_with_its_own_silence() -> None:
     pause = 160  # the timestamp runs on, the sequence does not: nothing was lost, the caller was silent
     up = near.receive(packet(2, skew=pause, payload_type=8), SDP, START + 0.061)
     assert up == 160 * b"\xd5" + LOUD
-    assert near.concealed_ms == 0
+    assert near.mender.concealed_ms == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 79, 161, 333, 1400])
@@ -78,7 +78,7 @@ def test_the_filler_speaks_when_nothing_comes() -> None:
     fading, silence = stand_in[: SILENT_MS * 8], stand_in[SILENT_MS * 8 :]
     assert fading == conceal(PCMU, LOUD + LOUD, SILENT_MS * 8)  # in one piece, though it was made in three
     assert set(silence) == {0xFF}
-    assert near.concealed_ms == SILENT_MS
+    assert near.mender.concealed_ms == SILENT_MS
     assert len(stand_in) == 8000
 
 
@@ -91,7 +91,7 @@ def test_the_first_loss_of_a_call_whose_caller_came_after_the_platform() -> None
     lost = near.receive(packet(32), SDP, START + 0.661)
     assert lost is not None
     assert lost[:160] == conceal(PCMU, LOUD + LOUD, 160)
-    assert near.concealed_ms == 20
+    assert near.mender.concealed_ms == 20
 
 
 @pytest.mark.parametrize("is_full", [False, True])

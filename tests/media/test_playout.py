@@ -3,17 +3,8 @@ from __future__ import annotations
 import pytest
 
 from media.conceal import JOIN_MS, SILENT_MS, conceal, join
-from media.playout import (
-    DRAIN_MS,
-    JITTER_MS,
-    MAX_QUEUE_MS,
-    MEMORY_MS,
-    PEAKS_TO_LEARN,
-    PEAKS_WITHIN_S,
-    SAME_UTTERANCE_S,
-    STANDING_MS,
-    Playout,
-)
+from media.cushion import JITTER_MS, MEMORY_MS, PEAKS_TO_LEARN, PEAKS_WITHIN_S
+from media.playout import DRAIN_MS, MAX_QUEUE_MS, SAME_UTTERANCE_S, STANDING_MS, Playout
 from tests.helpers.playing import FRAME, PCMA, PCMU, PTIME_S, QUIET, figures, heard, play, playout, speech
 
 # --- messages of any length -------------------------------------------------------------------------------------------
