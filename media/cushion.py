@@ -34,7 +34,7 @@ class Cushion:
         "The lowest and the highest of the queue's low points."
 
     def learn(self, standing: int, dry_s: float, now: float) -> int:
-        """So many frames stand above it. If they came late (the queue was dry so long), and others lately, they may stay."""
+        """So many frames stand above it. If they came late (the queue was dry so long) and others lately, they stay."""
         dry = round(dry_s * 1000 / self._ptime_ms)
         peak = self.frames - 1 + min(dry, standing)
         if dry and peak * self._ptime_ms <= JITTER_MS:
