@@ -331,7 +331,8 @@ class Playout:
         self._ticks += 1
         if self._ticks * self._ptime_ms >= STANDING_MS and not self._surplus:
             if self._least < self._limit:  # else all these ticks were early
-                self._target = self._cushion.learn(self._least - target, self._dry_s, now)
+                if not behind:  # one frame that was late by less than a tick is no peak: the phase sees to it
+                    self._target = self._cushion.learn(self._least - target, self._dry_s, now)
                 self._dry_s = 0.0
                 self._surplus = max(0, self._least - self._target)
             self._ticks, self._least = 0, self._limit
