@@ -71,13 +71,8 @@ test: setup debian-test $(INTEROP)/.packages ## everything that is checked: ruff
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	# Whole calls mostly wait: two processes share the files, each file stays in one of them. But calls are heard in real
-	# time, and one that loses its core to the other process misses a frame: what fails is run again, alone, and counts then.
-	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile || {
-	  (( $$? == 1 )) || exit 1
-	  echo "!! what has failed is run once more, with the machine to itself:"
-	  $(BIN)/pytest -m "not soak" --last-failed --last-failed-no-failures none
-	}
+	# Whole calls mostly wait: two processes share the files, each file stays in one of them.
+	$(BIN)/pytest -m "not soak" -n 2 --dist loadfile
 
 .PHONY: demo
 demo: setup ## one real call with speech on this machine: a report in the terminal, a WAV, a picture
